@@ -1,0 +1,118 @@
+"""Market data as values (floor 0).
+
+Candles feed strategies and statistics, so their numbers are floats; prices that reach an order
+are Decimals from the exchange's strings (`BookTop`, `MarkPrice`).
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_MINUTE_MS = 60_000
+TIMEFRAMES_MS: dict[str, int] = {
+    "1m": _MINUTE_MS,
+    "3m": 3 * _MINUTE_MS,
+    "5m": 5 * _MINUTE_MS,
+    "15m": 15 * _MINUTE_MS,
+    "30m": 30 * _MINUTE_MS,
+    "1h": 60 * _MINUTE_MS,
+    "2h": 120 * _MINUTE_MS,
+    "4h": 240 * _MINUTE_MS,
+    "6h": 360 * _MINUTE_MS,
+    "8h": 480 * _MINUTE_MS,
+    "12h": 720 * _MINUTE_MS,
+    "1d": 1440 * _MINUTE_MS,
+}
+
+
+def timeframe_ms(timeframe: str) -> int:
+    """Length of a timeframe in milliseconds. Raises ValueError naming the allowed ones."""
+    try:
+        return TIMEFRAMES_MS[timeframe]
+    except KeyError:
+        allowed = ", ".join(TIMEFRAMES_MS)
+        raise ValueError(f"timeframe {timeframe!r} is not one of {allowed}") from None
+
+
+class Candle(msgspec.Struct, frozen=True, gc=False):
+    """One closed candle. `open_ms` is UTC milliseconds; volumes are base and quote."""
+
+    open_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    quote_volume: float = 0.0
+
+
+class MarkPrice(msgspec.Struct, frozen=True, gc=False):
+    """Mark price with the current funding rate and the next funding time (UTC ms)."""
+
+    symbol: str
+    price: Decimal
+    funding_rate: Decimal
+    next_funding_ms: int
+    event_ms: int
+
+
+class BookTop(msgspec.Struct, frozen=True, gc=False):
+    """Best bid and ask."""
+
+    symbol: str
+    bid: Decimal
+    bid_qty: Decimal
+    ask: Decimal
+    ask_qty: Decimal
+    event_ms: int
+
+    @property
+    def mid(self) -> Decimal:
+        return (self.bid + self.ask) / 2
+
+    @property
+    def spread_ratio(self) -> Decimal:
+        """(ask - bid) / mid, a fraction."""
+        mid = self.mid
+        return (self.ask - self.bid) / mid if mid else Decimal(0)
+
+
+class Ticker24h(msgspec.Struct, frozen=True, gc=False):
+    """Rolling 24 h statistics; `quote_volume` in the quote coin."""
+
+    symbol: str
+    last: Decimal
+    quote_volume: Decimal
+    event_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CandleArrays:
+    """Closed candles as parallel arrays, oldest first: what a strategy sees."""
+
+    open_ms: IntArray
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+
+    def __len__(self) -> int:
+        return int(self.close.shape[0])
+
+    @staticmethod
+    def from_candles(candles: "list[Candle] | tuple[Candle, ...]") -> "CandleArrays":
+        return CandleArrays(
+            open_ms=np.array([c.open_ms for c in candles], dtype=np.int64),
+            open=np.array([c.open for c in candles], dtype=np.float64),
+            high=np.array([c.high for c in candles], dtype=np.float64),
+            low=np.array([c.low for c in candles], dtype=np.float64),
+            close=np.array([c.close for c in candles], dtype=np.float64),
+            volume=np.array([c.volume for c in candles], dtype=np.float64),
+        )

@@ -1,0 +1,75 @@
+"""The contract between the daemon and a strategy (floor 0).
+
+A strategy is one pure function from closed candles to parallel arrays. Live trading reads the
+last element, a backtest all of them; nothing in it can see the future, the clock or the network.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.domain.enums import Direction
+from core.domain.market import CandleArrays, FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class SignalArrays:
+    """Verdict per candle. `direction` is -1, 0 or +1; `strength` 0…1; `explain(i)` puts row i in words.
+
+    `gate(i)` names the first condition that said no where direction is 0.
+    """
+
+    direction: NDArray[np.int8]
+    strength: FloatArray
+    atr: FloatArray
+    explain: Callable[[int], str]
+    gate: Callable[[int], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A wish to open a position, made on the candle that opened at `candle_open_ms` (UTC ms)."""
+
+    symbol: str
+    strategy: str
+    direction: Direction
+    strength: float
+    atr_ratio: float
+    close: float
+    candle_open_ms: int
+    candle_close_ms: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoSignal:
+    """The strategy looked and wants nothing; `gate` and `detail` say why."""
+
+    symbol: str
+    strategy: str
+    close: float
+    candle_open_ms: int
+    gate: str
+    detail: str
+
+
+class Strategy(Protocol):
+    """What StrategyManager needs of a strategy."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def tag(self) -> str:
+        """Up to four lower-case letters or digits, carried in client order ids."""
+        ...
+
+    @property
+    def warmup(self) -> int:
+        """Closed candles needed before the first verdict."""
+        ...
+
+    def signals(self, candles: CandleArrays) -> SignalArrays: ...
