@@ -1,4 +1,4 @@
-"""Account state as the exchange reports it (floor 0). Amounts are in the asset named beside them."""
+"""Account state as the exchange reports it (floor 0). Amounts are in the asset named beside."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -6,7 +6,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """One asset of the futures wallet; `wallet` excludes unrealised PnL, `available` can be used."""
+    """One asset of the futures wallet; `wallet` excludes unrealised PnL."""
 
     asset: str
     wallet: Decimal

@@ -9,7 +9,7 @@ class BotError(Exception):
 
 
 class ConfigError(BotError):
-    """Configuration is invalid; `problems` has one operator-readable line per field. Exit code 2."""
+    """Configuration is invalid; `problems` has one line per field. Exit code 2."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -17,7 +17,7 @@ class ConfigError(BotError):
 
 
 class AccountError(BotError):
-    """The account or key cannot trade; the text says which setting and how to mend it. Exit code 3."""
+    """The account or key cannot trade; the text says what to mend. Exit code 3."""
 
 
 class InstanceLocked(BotError):
@@ -43,7 +43,7 @@ class Refused(VenueError):
 
 
 class RetryLater(VenueError):
-    """Definite no for now (overload, network before sending, clock): may be repeated after a pause."""
+    """Definite no for now (overload, network before sending, clock): may be repeated later."""
 
 
 class RateLimited(RetryLater):

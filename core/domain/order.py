@@ -108,8 +108,7 @@ class OrderRecord:
         grew = executed > self.executed
         if grew:
             self.executed = executed
-        if at_ms > self.updated_ms:
-            self.updated_ms = at_ms
+        self.updated_ms = max(self.updated_ms, at_ms)
         if status is self.status:
             return Move.APPLIED if grew else Move.STALE
         if status in TRANSITIONS[self.status]:

@@ -10,7 +10,7 @@ from core.domain.money import ZERO
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution. `trade_id` is the exchange's, unique per symbol. Commission positive = paid."""
+    """One execution. `trade_id` is the exchange's, unique per symbol. Commission > 0 is paid."""
 
     symbol: str
     trade_id: int

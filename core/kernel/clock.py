@@ -1,4 +1,4 @@
-"""The only place that reads time (floor 1). Two faces: wall (may jump) and monotonic (never does)."""
+"""The only place that reads time (floor 1): wall time may jump, monotonic time never does."""
 
 import asyncio
 import time

@@ -14,7 +14,7 @@ ObserverFailed = Callable[[str, BaseException], None]
 
 
 class Dispatcher:
-    """`subscribe(FactType, handler)` then `publish(fact)`; handlers must be quick and synchronous."""
+    """`subscribe(FactType, handler)`, then `publish(fact)`; handlers are quick and synchronous."""
 
     def __init__(self, on_failure: ObserverFailed) -> None:
         self._on_failure = on_failure
@@ -36,5 +36,5 @@ class Dispatcher:
     def _call(self, handler: Callable[[Any], None], fact: DaemonFact) -> None:
         try:
             handler(fact)
-        except Exception as error:  # an observer's bug must not reach the caller
+        except Exception as error:  # noqa: BLE001 - an observer's bug must not reach the caller
             self._on_failure(getattr(handler, "__qualname__", repr(handler)), error)

@@ -55,7 +55,7 @@ class Supervisor:
                 return
             except asyncio.CancelledError:
                 raise
-            except Exception as error:  # reported, then restarted or ended: never swallowed
+            except Exception as error:  # noqa: BLE001 - the border of a task; reported below
                 again = restart is not None and not self._closing
                 if again and restart is not None:
                     now = self._clock.monotonic()

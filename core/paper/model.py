@@ -90,7 +90,7 @@ class FeedSink(Protocol):
 
 
 class Feed(Protocol):
-    """A price source. `describe` is one line for the build card and never hides what is simulated."""
+    """A price source. `describe` is one line that never hides what is simulated."""
 
     @property
     def symbols(self) -> tuple[str, ...]: ...
