@@ -1,8 +1,8 @@
 """Deterministic identifiers (floor 0).
 
-A client order id is a pure function of the intent and the attempt (INV-02), has at most 36
-characters of the exchange's alphabet `^[\\.A-Z\\:/a-z0-9_-]{1,36}$`, and carries instance, strategy and purpose
-so that an order of ours is recognised with an empty database.
+A client order id is a pure function of the intent and the attempt (INV-02). It has at most 36
+characters of the exchange's alphabet `^[\\.A-Z\\:/a-z0-9_-]{1,36}$` and carries instance, strategy
+and purpose, so that an order of ours is recognised with an empty database.
 
 Layout: `ucb-<instance>-<strategy>-<purpose><level>-<digest>-<attempt>`, for example
 `ucb-bot1-scv1-sl0-k3jq0p5m2x8d-0`.

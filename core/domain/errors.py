@@ -64,3 +64,7 @@ class CredentialsDead(VenueError):
 
 class DataError(BotError):
     """An input file or record is unreadable; the text names the file, the line and the reason."""
+
+
+class StorageError(BotError):
+    """The journal or the audit log could not be written (disk full, read-only, corrupt)."""

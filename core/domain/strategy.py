@@ -17,7 +17,7 @@ from core.domain.market import CandleArrays, FloatArray
 
 @dataclass(frozen=True, slots=True)
 class SignalArrays:
-    """Verdict per candle. `direction` -1, 0 or +1; `strength` 0…1; `explain(i)` puts row i in words.
+    """Verdict per candle. `direction` -1, 0 or +1; `strength` 0…1; `explain(i)` words row i.
 
     `gate(i)` names the first condition that said no where direction is 0.
     """

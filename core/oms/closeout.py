@@ -1,0 +1,103 @@
+"""Accounts for a position that became flat (floor 3).
+
+The trade is recorded once, RiskGuard is told once: `record_close` answers False the second time,
+also after a restart.
+"""
+
+from decimal import Decimal
+
+from core.domain.enums import ExitReason, OrderStatus, Purpose
+from core.domain.facts import TradeClosed
+from core.domain.money import ZERO
+from core.domain.ports import Clock, ExchangePort, FactPublisher, JournalPort, RiskPort
+from core.oms.state import SymbolState, was_never_opened
+
+_FOREIGN_PREFIXES = (
+    ("autoclose-", ExitReason.LIQUIDATION),
+    ("adl_autoclose", ExitReason.ADL),
+    ("settlement_autoclose-", ExitReason.FOREIGN),
+    ("delivery_autoclose-", ExitReason.FOREIGN),
+)
+
+
+def exit_reason(state: SymbolState) -> ExitReason:
+    """Why the position is flat: the order that made the last exit fill decides."""
+    record = state.orders.get(state.last_exit_client_id)
+    if record is None:
+        for prefix, reason in _FOREIGN_PREFIXES:
+            if state.last_exit_client_id.startswith(prefix):
+                return reason
+        return ExitReason.FOREIGN
+    if record.intent.purpose is Purpose.STOP:
+        return ExitReason.STOP_LOSS
+    if record.intent.purpose is Purpose.TAKE_PROFIT:
+        return ExitReason.TAKE_PROFIT
+    return state.flatten_reason or ExitReason.MANUAL
+
+
+class CloseOut:
+    """Ends an episode: funding, result, journal, risk, fact."""
+
+    def __init__(
+        self,
+        *,
+        exchange: ExchangePort,
+        journal: JournalPort,
+        risk: RiskPort,
+        facts: FactPublisher,
+        clock: Clock,
+    ) -> None:
+        self._exchange = exchange
+        self._journal = journal
+        self._risk = risk
+        self._facts = facts
+        self._clock = clock
+
+    async def finish(self, state: SymbolState) -> None:
+        """Record the flat episode. Raises VenueError when funding cannot be read yet."""
+        trade = state.trade
+        if was_never_opened(state):
+            state.closed = True
+            trade.closed_ms = self._clock.now_ms()
+            await self._journal.record_close(trade, ExitReason.MANUAL)
+            return
+        if state.funding_seen:
+            trade.funding = await self._funding(state)
+        reason = exit_reason(state)
+        trade.exit_reason = reason
+        trade.closed_ms = self._clock.now_ms()
+        state.closed = True
+        if not await self._journal.record_close(trade, reason):
+            return
+        self._risk.trade_closed(trade.trade_id, trade.symbol, trade.net, reason, trade.closed_ms)
+        self._facts.publish(
+            TradeClosed(
+                trade_id=trade.trade_id,
+                symbol=trade.symbol,
+                strategy=trade.strategy,
+                direction=trade.direction,
+                quantity=trade.entry_quantity,
+                entry_price=trade.entry_price,
+                exit_price=trade.exit_price,
+                gross=trade.realized,
+                fees=trade.fees,
+                funding=trade.funding,
+                net=trade.net,
+                reason=reason,
+                opened_ms=trade.opened_ms,
+                closed_ms=trade.closed_ms,
+                unprotected_ms=trade.unprotected_ms,
+            )
+        )
+
+    async def _funding(self, state: SymbolState) -> Decimal:
+        rows = await self._exchange.get_income(kind="FUNDING_FEE", start_ms=state.trade.opened_ms)
+        return sum((row.amount for row in rows if row.symbol == state.symbol), ZERO)
+
+
+def refused_entry(state: SymbolState) -> str:
+    """The exchange's words when an entry was refused, empty otherwise."""
+    entry = state.entry
+    if entry is None or entry.status not in (OrderStatus.REJECTED, OrderStatus.ABSENT):
+        return ""
+    return entry.reject_text

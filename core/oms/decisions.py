@@ -1,0 +1,251 @@
+"""What a symbol needs next, as pure functions of its state and the monotonic time (floor 3).
+
+Level-triggered on purpose: each call looks at the whole state and names one step, so a restart, a
+lost event or a repeated call leads to the same place. Protection is decided apart from everything
+else and never waits for it (INV-01).
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.domain.enums import Direction, ExitReason, OrderStatus, Purpose
+from core.domain.instrument import Instrument
+from core.domain.money import ONE, ZERO, floor_to_step, nearest_to_step, round_to_tick_away
+from core.domain.order import OrderRecord
+from core.domain.position import Trade
+from core.oms.state import SymbolState
+
+WOULD_TRIGGER = -2021
+MAX_STOP_TRIES = 2
+RETRY_PAUSE = 1.0
+FILLS_GRACE_MS = 1_000
+_TRIGGER_TOLERANCE = Decimal("0.1")  # a tenth of the stop distance is not worth a second stop
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nothing to do until something changes, or until monotonic `until`."""
+
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceStop:
+    quantity: Decimal
+    trigger: Decimal
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Flatten:
+    quantity: Decimal
+    reason: ExitReason
+
+
+@dataclass(frozen=True, slots=True)
+class BeginFlatten:
+    """Protection failed: leave the position, and say why."""
+
+    reason: ExitReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    record: OrderRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceLadder:
+    legs: tuple["Leg", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    record: OrderRecord
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFills:
+    record: OrderRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Flat and accounted: close the episode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One take-profit order: level from 1, trigger price, quantity."""
+
+    level: int
+    price: Decimal
+    quantity: Decimal
+
+
+ProtectStep = Idle | PlaceStop | Flatten | BeginFlatten
+ManageStep = Idle | Cancel | PlaceLadder | Resolve | FetchFills | Finish
+
+
+def stop_price(trade: Trade, instrument: Instrument) -> Decimal:
+    """Trigger of the stop: entry price moved against the position, rounded away from it."""
+    ratio = trade.plan.stop_ratio
+    factor = ONE - ratio if trade.direction is Direction.LONG else ONE + ratio
+    return round_to_tick_away(trade.entry_price * factor, instrument.tick, trade.direction)
+
+
+def plan_ladder(trade: Trade, instrument: Instrument, quantity: Decimal) -> tuple[Leg, ...]:
+    """Legs of the ladder for `quantity` (positive). Legs below the minimum go to the last one."""
+    legs: list[Leg] = []
+    left = quantity
+    count = len(trade.plan.legs)
+    for number, part in enumerate(trade.plan.legs, start=1):
+        factor = ONE + part.ratio * trade.direction.sign
+        price = nearest_to_step(trade.entry_price * factor, instrument.tick)
+        last = number == count
+        size = left if last else floor_to_step(quantity * part.share, instrument.step)
+        if size < instrument.min_qty or size <= ZERO:
+            if last and legs:
+                tail = legs.pop()
+                legs.append(Leg(tail.level, tail.price, tail.quantity + size))
+            continue
+        legs.append(Leg(number, price, size))
+        left -= size
+    return tuple(legs)
+
+
+def _matches(record: OrderRecord, quantity: Decimal, trigger: Decimal, tolerance: Decimal) -> bool:
+    planned = record.intent.trigger_price
+    return (
+        record.remaining == quantity and planned is not None and abs(planned - trigger) <= tolerance
+    )
+
+
+def _tolerance(trade: Trade) -> Decimal:
+    return trade.entry_price * trade.plan.stop_ratio * _TRIGGER_TOLERANCE
+
+
+def decide_protect(state: SymbolState, now: float, verify_timeout: float) -> ProtectStep:
+    """The next protective step. `now` and `verify_timeout` in monotonic seconds."""
+    size = abs(state.position())
+    if size == ZERO:
+        return Idle()
+    if state.flatten_reason is not None:
+        return _decide_flatten(state, size, state.flatten_reason, now)
+    trigger = stop_price(state.trade, state.instrument)
+    if state.coverage() < size:
+        return _decide_naked(state, size, trigger, now, verify_timeout)
+    tolerance = _tolerance(state.trade)
+    wanted = [r for r in state.live_stops() if _matches(r, size, trigger, tolerance)]
+    if wanted or state.pending_stops():
+        return Idle()
+    if any(r.status is not OrderStatus.LIVE for r in state.live_stops()):
+        return Idle()  # a stop is executing; its fills will tell
+    if now < state.resize_not_before:
+        return Idle(until=state.resize_not_before)
+    return PlaceStop(size, trigger, urgent=False)
+
+
+def _decide_flatten(
+    state: SymbolState, size: Decimal, reason: ExitReason, now: float
+) -> ProtectStep:
+    if any(not r.status.is_terminal for r in state.of(Purpose.FLATTEN)):
+        return Idle()  # on its way; if its answer is lost, it is resolved before another one
+    if now < state.flatten_not_before:
+        return Idle(until=state.flatten_not_before)
+    return Flatten(size, reason)
+
+
+def _decide_naked(
+    state: SymbolState, size: Decimal, trigger: Decimal, now: float, verify_timeout: float
+) -> ProtectStep:
+    naked = state.naked
+    if naked is None or naked.tries == 0:
+        return PlaceStop(size, trigger, urgent=True)
+    if naked.refused_code == WOULD_TRIGGER:
+        return BeginFlatten(ExitReason.STOP_LOSS, "the stop level is already broken")
+    deadline = naked.since + verify_timeout
+    if now >= deadline:
+        return BeginFlatten(ExitReason.EMERGENCY, f"no accepted stop within {verify_timeout} s")
+    pending = state.pending_stops()
+    if naked.tries >= MAX_STOP_TRIES:
+        if not pending:
+            text = f"stop refused {naked.tries} times: {naked.refused_text}"
+            return BeginFlatten(ExitReason.EMERGENCY, text)
+        return Idle(until=deadline)
+    second_try = naked.since + verify_timeout / 2
+    covered = sum((r.remaining for r in pending), state.coverage())
+    if pending and covered >= size and now < second_try:
+        return Idle(until=second_try)
+    return PlaceStop(size, trigger, urgent=True)
+
+
+def decide_manage(state: SymbolState, now: float, now_ms: int) -> ManageStep:
+    """The next step that is not protection: doubts, fills, siblings, ladder, end."""
+    for record in state.orders.values():
+        if record.status is OrderStatus.UNKNOWN:
+            return Resolve(record)
+    late = _late_fills(state, now, now_ms)
+    if late is not None:
+        return late
+    size = abs(state.position())
+    if size == ZERO:
+        return _decide_flat(state)
+    surplus = _surplus_stop(state, size)
+    if surplus is not None:
+        return Cancel(surplus)
+    if state.flatten_reason is None and _wants_ladder(state, size):
+        return PlaceLadder(plan_ladder(state.trade, state.instrument, size))
+    return Idle()
+
+
+def _late_fills(state: SymbolState, now: float, now_ms: int) -> ManageStep | None:
+    wait: float | None = None
+    for record in state.orders.values():
+        if not record.lacks_fills or not record.order_id:
+            continue
+        due = max(now + (record.updated_ms + FILLS_GRACE_MS - now_ms) / 1_000, 0.0)
+        due = max(due, state.fills_not_before)
+        if now >= due:
+            return FetchFills(record)
+        wait = due if wait is None else min(wait, due)
+    return None if wait is None or state.position() != ZERO else Idle(until=wait)
+
+
+def _decide_flat(state: SymbolState) -> ManageStep:
+    if not state.entry_finished:
+        return Idle()
+    for record in state.open_orders():
+        if record.status.is_resting and not record.cancel_requested:
+            return Cancel(record)
+    if state.open_orders() or any(r.lacks_fills for r in state.orders.values()):
+        return Idle()
+    return Finish()
+
+
+def _surplus_stop(state: SymbolState, size: Decimal) -> OrderRecord | None:
+    """An accepted stop that can go because the others still cover the position."""
+    live = state.live_stops()
+    if len(live) < 2:
+        return None
+    trigger = stop_price(state.trade, state.instrument)
+    keep = next(
+        (r for r in reversed(live) if _matches(r, size, trigger, _tolerance(state.trade))), None
+    )
+    if keep is None:
+        return None
+    for record in live:
+        movable = record.status is OrderStatus.LIVE and not record.cancel_requested
+        if record is not keep and movable and state.coverage() - record.remaining >= size:
+            return record
+    return None
+
+
+def _wants_ladder(state: SymbolState, size: Decimal) -> bool:
+    return (
+        not state.ladder_done
+        and state.entry_finished
+        and state.coverage() >= size
+        and not state.of(Purpose.TAKE_PROFIT)
+    )

@@ -1,0 +1,385 @@
+"""Does what `core.oms.decisions` says, per symbol (floor 3).
+
+Two workers per open episode. The protector keeps a stop or flattens and waits for nothing else
+(INV-01); the manager resolves doubts, fetches fills, trims stops, places the ladder and closes the
+books. Both look at the whole state whenever something changed.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.domain.enums import (
+    ExitReason,
+    Lane,
+    OrderKind,
+    OrderStatus,
+    Purpose,
+    Severity,
+    Side,
+    TakeProfitStyle,
+    TimeInForce,
+    WorkingType,
+)
+from core.domain.errors import VenueError
+from core.domain.facts import Alert, PositionOpened, StopConfirmed
+from core.domain.intent import OrderIntent
+from core.domain.money import ZERO
+from core.domain.order import OrderRecord
+from core.domain.ports import Clock, ExchangePort, FactPublisher
+from core.ids import child_intent_id
+from core.kernel.supervisor import Restart, Supervisor
+from core.oms.closeout import CloseOut
+from core.oms.decisions import (
+    RETRY_PAUSE,
+    WOULD_TRIGGER,
+    BeginFlatten,
+    Cancel,
+    FetchFills,
+    Finish,
+    Flatten,
+    Idle,
+    Leg,
+    PlaceLadder,
+    PlaceStop,
+    Resolve,
+    decide_manage,
+    decide_protect,
+)
+from core.oms.evidence import Evidence, with_client_id
+from core.oms.outcomes import OutcomeResolver
+from core.oms.sender import Sender
+from core.oms.state import NakedClock, SymbolState, Tracker
+
+_NEVER_GIVE_UP = Restart(limit=1_000, window=60.0, pause=0.1)
+_LOOK_AGAIN = 5.0  # a bell that was never rung must not end protection
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperRules:
+    """What the operator configured about exits. Times in seconds and milliseconds as named."""
+
+    verify_timeout_s: float
+    max_hold_ms: int
+    working_type: WorkingType
+    take_profit: TakeProfitStyle
+
+
+class Keeper:
+    """Runs the two workers of every episode."""
+
+    def __init__(
+        self,
+        *,
+        rules: KeeperRules,
+        tracker: Tracker,
+        sender: Sender,
+        outcomes: OutcomeResolver,
+        evidence: Evidence,
+        closeout: CloseOut,
+        exchange: ExchangePort,
+        facts: FactPublisher,
+        clock: Clock,
+        supervisor: Supervisor,
+    ) -> None:
+        self._rules = rules
+        self._tracker = tracker
+        self._sender = sender
+        self._outcomes = outcomes
+        self._evidence = evidence
+        self._closeout = closeout
+        self._exchange = exchange
+        self._facts = facts
+        self._clock = clock
+        self._supervisor = supervisor
+
+    def watch(self, state: SymbolState) -> None:
+        """Start both workers for an episode."""
+        self._supervisor.spawn(
+            f"protect {state.symbol}", lambda: self._protect(state), _NEVER_GIVE_UP
+        )
+        self._supervisor.spawn(
+            f"manage {state.symbol}", lambda: self._manage(state), _NEVER_GIVE_UP
+        )
+
+    # --- protector -------------------------------------------------------------------------------
+
+    async def _protect(self, state: SymbolState) -> None:
+        while not state.closed:
+            self._watch_coverage(state)
+            step = decide_protect(state, self._clock.monotonic(), self._rules.verify_timeout_s)
+            match step:
+                case Idle(until):
+                    await state.protect.wait(self._seconds_to(until))
+                case PlaceStop():
+                    self._place_stop(state, step)
+                case BeginFlatten(reason, detail):
+                    self._begin_flatten(state, reason, detail)
+                case Flatten(quantity, reason):
+                    await self._flatten(state, quantity, reason)
+
+    def _watch_coverage(self, state: SymbolState) -> None:
+        """Run the naked clock: it starts with the fill and ends with an accepted stop."""
+        size = abs(state.position())
+        now = self._clock.monotonic()
+        if size != ZERO and state.coverage() < size:
+            if state.naked is None:
+                state.naked = NakedClock(since=now)
+            return
+        if state.naked is None:
+            return
+        elapsed_ms = (now - state.naked.since) * 1_000
+        state.trade.unprotected_ms += elapsed_ms
+        state.naked = None
+        stops = state.live_stops()
+        if size == ZERO or not stops:
+            return
+        stop = stops[-1]
+        self._facts.publish(
+            StopConfirmed(
+                trade_id=state.trade.trade_id,
+                symbol=state.symbol,
+                client_id=stop.client_id,
+                trigger_price=stop.intent.trigger_price or ZERO,
+                quantity=stop.intent.quantity,
+                elapsed_ms=elapsed_ms,
+                first=not state.confirmed_once,
+                at_ms=self._clock.now_ms(),
+            )
+        )
+        if not state.confirmed_once:
+            state.stop_elapsed_ms = elapsed_ms
+        state.confirmed_once = True
+
+    def _place_stop(self, state: SymbolState, step: PlaceStop) -> None:
+        """Send a stop without waiting: its deadline runs while the answer is on its way."""
+        intent = self._intent(
+            state,
+            Purpose.STOP,
+            0,
+            OrderKind.STOP_MARKET,
+            step.quantity,
+            trigger=step.trigger,
+        )
+        record = self._sender.record(state, intent)
+        if step.urgent:
+            if state.naked is None:
+                state.naked = NakedClock(since=self._clock.monotonic())
+            state.naked.tries += 1
+        else:
+            state.resize_not_before = self._clock.monotonic() + RETRY_PAUSE
+        self._supervisor.spawn(
+            f"stop {record.client_id}", lambda: self._send_stop(state, record, step.urgent)
+        )
+
+    async def _send_stop(self, state: SymbolState, record: OrderRecord, urgent: bool) -> None:  # noqa: FBT001 - internal
+        last = await self._sender.send(state, record, Lane.PROTECT)
+        refused = last.status in (OrderStatus.REJECTED, OrderStatus.ABSENT, OrderStatus.DENIED)
+        if refused and urgent and state.naked is not None:
+            state.naked.refused_code = last.reject_code
+            state.naked.refused_text = last.reject_text
+        if refused:
+            self._alert(
+                Severity.WARNING,
+                f"stop:{state.symbol}",
+                f"{state.symbol} stop refused: {last.reject_text} (code {last.reject_code})",
+            )
+        state.touch()
+
+    def _begin_flatten(self, state: SymbolState, reason: ExitReason, detail: str) -> None:
+        state.flatten_reason = reason
+        self._alert(
+            Severity.CRITICAL,
+            f"flatten:{state.symbol}",
+            f"{state.symbol} leaving the position at market: {detail}",
+        )
+
+    async def _flatten(self, state: SymbolState, quantity: Decimal, reason: ExitReason) -> None:
+        generation = state.generation(Purpose.FLATTEN, 0)
+        step = state.instrument.market_max_qty
+        size = min(quantity, step) if step > ZERO else quantity
+        intent = self._intent(
+            state, Purpose.FLATTEN, 0, OrderKind.MARKET, size, note=f"{reason.value}"
+        )
+        record = await self._sender.send(state, self._sender.record(state, intent), Lane.PROTECT)
+        state.flatten_not_before = self._clock.monotonic()
+        if record.status in (OrderStatus.REJECTED, OrderStatus.ABSENT):
+            state.flatten_not_before += RETRY_PAUSE
+            self._alert(
+                Severity.CRITICAL,
+                f"flatten:{state.symbol}",
+                f"{state.symbol} flatten attempt {generation + 1} refused: {record.reject_text}",
+            )
+            state.mismatch_since = state.mismatch_since or self._clock.monotonic()
+
+    # --- manager ---------------------------------------------------------------------------------
+
+    async def _manage(self, state: SymbolState) -> None:
+        while not state.closed:
+            self._check_hold(state)
+            self._announce(state)
+            step = decide_manage(state, self._clock.monotonic(), self._clock.now_ms())
+            match step:
+                case Idle(until):
+                    await state.manage.wait(self._manage_pause(state, until))
+                case Resolve(record):
+                    await self._outcomes.resolve(state, record)
+                case FetchFills(record):
+                    await self._fetch_fills(state, record)
+                case Cancel(record):
+                    await self._sender.cancel(state, record, self._cancel_lane(state))
+                case PlaceLadder(legs):
+                    await self._place_ladder(state, legs)
+                case Finish():
+                    await self._finish(state)
+
+    def _cancel_lane(self, state: SymbolState) -> Lane:
+        return Lane.MANAGE if state.position() != ZERO else Lane.PROTECT
+
+    def _manage_pause(self, state: SymbolState, until: float | None) -> float:
+        pause = self._seconds_to(until)
+        if any(record.lacks_fills for record in state.orders.values()):
+            return min(pause, RETRY_PAUSE)
+        return pause
+
+    def _check_hold(self, state: SymbolState) -> None:
+        limit = self._rules.max_hold_ms
+        opened = state.trade.opened_ms
+        if not limit or not opened or state.flatten_reason is not None:
+            return
+        if state.position() != ZERO and self._clock.now_ms() - opened >= limit:
+            state.flatten_reason = ExitReason.MAX_HOLD
+            state.protect.ring()
+
+    async def _place_ladder(self, state: SymbolState, legs: tuple[Leg, ...]) -> None:
+        state.ladder_done = True
+        for leg in legs:
+            if state.flatten_reason is not None or state.position() == ZERO:
+                return
+            record = await self._send_leg(state, leg, self._rules.take_profit.kind)
+            if record.reject_code == WOULD_TRIGGER and state.position() != ZERO:
+                # The level is passed already: take this part of the profit now.
+                await self._send_leg(state, leg, OrderKind.MARKET)
+            elif record.status in (OrderStatus.REJECTED, OrderStatus.ABSENT):
+                self._alert(
+                    Severity.WARNING,
+                    f"ladder:{state.symbol}",
+                    f"{state.symbol} take-profit {leg.level} refused: {record.reject_text}",
+                )
+
+    async def _send_leg(self, state: SymbolState, leg: Leg, kind: OrderKind) -> OrderRecord:
+        intent = self._intent(
+            state,
+            Purpose.TAKE_PROFIT,
+            leg.level,
+            kind,
+            leg.quantity,
+            trigger=leg.price if kind.is_conditional else None,
+            price=leg.price if kind is OrderKind.TAKE_PROFIT else None,
+        )
+        return await self._sender.send(state, self._sender.record(state, intent), Lane.MANAGE)
+
+    async def _fetch_fills(self, state: SymbolState, record: OrderRecord) -> None:
+        state.fills_not_before = self._clock.monotonic() + RETRY_PAUSE
+        try:
+            fills = await self._exchange.get_trades(state.symbol, order_id=record.order_id)
+        except VenueError as error:
+            self._alert(
+                Severity.WARNING,
+                f"fills:{state.symbol}",
+                f"{state.symbol} fills of order {record.order_id} not readable yet: {error}",
+            )
+            return
+        for fill in fills:
+            self._evidence.book(state, with_client_id(fill, record.client_id))
+
+    async def _finish(self, state: SymbolState) -> None:
+        try:
+            await self._closeout.finish(state)
+        except VenueError as error:
+            self._alert(
+                Severity.WARNING,
+                f"closeout:{state.symbol}",
+                f"{state.symbol} close-out waits for the exchange: {error}",
+            )
+            await self._clock.sleep(RETRY_PAUSE)
+            return
+        self._tracker.remove(state)
+        state.touch()
+
+    def _announce(self, state: SymbolState) -> None:
+        """One message once the position is complete: entry, stop, ladder."""
+        trade = state.trade
+        if state.announced or not state.confirmed_once or not state.ladder_done:
+            return
+        if not trade.entry_quantity:
+            return
+        stops = state.live_stops()
+        if not stops or state.position() == ZERO:
+            return
+        state.announced = True
+        self._facts.publish(
+            PositionOpened(
+                trade_id=trade.trade_id,
+                symbol=trade.symbol,
+                direction=trade.direction,
+                quantity=trade.entry_quantity,
+                entry_price=trade.entry_price,
+                leverage=trade.leverage,
+                stop_price=stops[-1].intent.trigger_price or ZERO,
+                stop_elapsed_ms=state.stop_elapsed_ms,
+                ladder=tuple(
+                    (r.intent.trigger_price or ZERO, r.intent.quantity)
+                    for r in state.of(Purpose.TAKE_PROFIT)
+                ),
+                risk=trade.risk,
+                risk_pct=trade.risk_pct,
+                why=trade.why,
+                at_ms=self._clock.now_ms(),
+            )
+        )
+
+    # --- shared ----------------------------------------------------------------------------------
+
+    def _intent(
+        self,
+        state: SymbolState,
+        purpose: Purpose,
+        level: int,
+        kind: OrderKind,
+        quantity: Decimal,
+        *,
+        trigger: Decimal | None = None,
+        price: Decimal | None = None,
+        note: str = "",
+    ) -> OrderIntent:
+        """An exit intent: always reduce-only, on the side that closes the position."""
+        generation = state.generation(purpose, level)
+        side = Side.SELL if state.position() > ZERO else Side.BUY
+        return OrderIntent(
+            intent_id=child_intent_id(state.trade.trade_id, purpose, level, generation),
+            trade_id=state.trade.trade_id,
+            symbol=state.symbol,
+            side=side,
+            kind=kind,
+            quantity=quantity,
+            purpose=purpose,
+            created_ms=self._clock.now_ms(),
+            price=price,
+            trigger_price=trigger,
+            working_type=self._rules.working_type if kind.is_conditional else None,
+            time_in_force=TimeInForce.GTC if kind is OrderKind.TAKE_PROFIT else None,
+            reduce_only=True,
+            strategy=state.trade.strategy,
+            level=level,
+            note=note,
+        )
+
+    def _seconds_to(self, until: float | None) -> float:
+        if until is None:
+            return _LOOK_AGAIN
+        return min(max(until - self._clock.monotonic(), 0.0), _LOOK_AGAIN)
+
+    def _alert(self, severity: Severity, key: str, text: str) -> None:
+        self._facts.publish(
+            Alert(severity=severity, key=key, text=text, at_ms=self._clock.now_ms())
+        )

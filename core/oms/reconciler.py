@@ -1,0 +1,337 @@
+"""Compares our books with the exchange and mends the difference, protection first (floor 3).
+
+Keeps INV-05. A failed query is "don't know", never "flat": nothing is concluded from it. Fills are
+joined by trade id, so what the stream lost is found here and counted once.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from core.domain.account import Balance, ExchangePosition
+from core.domain.enums import (
+    Direction,
+    ForeignPolicy,
+    Lane,
+    OrderStatus,
+    Purpose,
+    Severity,
+)
+from core.domain.errors import VenueError
+from core.domain.facts import Alert, ReconcileDone
+from core.domain.intent import ProtectionPlan
+from core.domain.money import ZERO, to_wire
+from core.domain.order import OrderRecord
+from core.domain.ports import (
+    AuditPort,
+    Clock,
+    ExchangePort,
+    FactPublisher,
+    InstrumentSource,
+)
+from core.domain.position import OrderSnapshot, Trade
+from core.ids import child_intent_id, instance_tag, parse_client_id
+from core.oms.account import AccountBook
+from core.oms.evidence import Evidence, with_client_id
+from core.oms.outcomes import OutcomeResolver
+from core.oms.state import SymbolState, Tracker
+
+_TRADES_MARGIN_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileRules:
+    """`default_plan` protects a position whose own plan is unknown (adopted or found again)."""
+
+    instance: str
+    foreign: ForeignPolicy
+    default_plan: ProtectionPlan
+    leverage: int
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """One reading of the exchange; consistent enough because it is compared with versions."""
+
+    positions: dict[str, ExchangePosition]
+    orders: dict[str, list[OrderSnapshot]]
+    balances: tuple[Balance, ...]
+    versions: dict[str, int]
+    repairs: list[str] = field(default_factory=list)
+
+
+class Reconciler:
+    """`run` reads, compares and repairs; raises VenueError when the exchange cannot be read."""
+
+    def __init__(
+        self,
+        *,
+        rules: ReconcileRules,
+        tracker: Tracker,
+        exchange: ExchangePort,
+        evidence: Evidence,
+        outcomes: OutcomeResolver,
+        account: AccountBook,
+        audit: AuditPort,
+        facts: FactPublisher,
+        instruments: InstrumentSource,
+        clock: Clock,
+    ) -> None:
+        self._rules = rules
+        self._tracker = tracker
+        self._exchange = exchange
+        self._evidence = evidence
+        self._outcomes = outcomes
+        self._account = account
+        self._audit = audit
+        self._facts = facts
+        self._instruments = instruments
+        self._clock = clock
+        self.foreign: dict[str, ExchangePosition] = {}
+
+    async def run(self, trigger: str) -> list[SymbolState]:
+        """Returns episodes found on the exchange that now need a keeper."""
+        started = self._clock.monotonic()
+        snapshot = await self._read()
+        for state in list(self._tracker.symbols.values()):
+            await self._orders_of(state, snapshot)
+            await self._position_of(state, snapshot)
+        adopted = self._unknown_positions(snapshot)
+        await self._orphans(snapshot)
+        self._account.load(snapshot.balances)
+        for line in snapshot.repairs:
+            self._audit.write({"action": "reconcile.repair", "detail": line, "trigger": trigger})
+        self._facts.publish(
+            ReconcileDone(
+                trigger=trigger,
+                orders=sum(len(rows) for rows in snapshot.orders.values()),
+                positions=len(snapshot.positions),
+                repairs=tuple(snapshot.repairs),
+                elapsed_ms=(self._clock.monotonic() - started) * 1_000,
+                at_ms=self._clock.now_ms(),
+            )
+        )
+        for state in self._tracker.symbols.values():
+            state.touch()
+        return adopted
+
+    async def _read(self) -> Snapshot:
+        versions = {symbol: state.version for symbol, state in self._tracker.symbols.items()}
+        positions, orders, balances = await asyncio.gather(
+            self._exchange.get_positions(),
+            self._exchange.get_open_orders(),
+            self._exchange.get_balances(),
+        )
+        by_symbol: dict[str, list[OrderSnapshot]] = {}
+        for row in orders:
+            by_symbol.setdefault(row.symbol, []).append(row)
+        return Snapshot(
+            positions={row.symbol: row for row in positions},
+            orders=by_symbol,
+            balances=balances,
+            versions=versions,
+        )
+
+    def _changed(self, state: SymbolState, snapshot: Snapshot) -> bool:
+        """True when something happened to the symbol since the reading began."""
+        return snapshot.versions.get(state.symbol) != state.version
+
+    def ours(self, client_id: str) -> bool:
+        """True for an id this instance made, whatever the database remembers."""
+        parts = parse_client_id(client_id)
+        return parts is not None and parts.instance == instance_tag(self._rules.instance)
+
+    # --- orders ----------------------------------------------------------------------------------
+
+    async def _orders_of(self, state: SymbolState, snapshot: Snapshot) -> None:
+        rows = {row.client_id: row for row in snapshot.orders.get(state.symbol, [])}
+        moved = self._changed(state, snapshot)
+        for record in list(state.orders.values()):
+            row = rows.pop(record.client_id, None)
+            if row is not None:
+                before = record.status
+                self._evidence.snapshot(state, record, row, "reconcile")
+                if before is not record.status:
+                    snapshot.repairs.append(_moved(record, before))
+            elif not record.status.is_terminal and not moved:
+                await self._missing(state, record, snapshot)
+
+    async def _missing(
+        self, state: SymbolState, record: OrderRecord, snapshot: Snapshot
+    ) -> None:
+        """An order we believe open is in no list: ask for it by name."""
+        before = record.status
+        if before in (OrderStatus.CREATED, OrderStatus.SENT):
+            return  # its own request is still on the way
+        if before is OrderStatus.UNKNOWN:
+            await self._outcomes.resolve(state, record)
+        else:
+            seen = await self._exchange.query(
+                state.symbol,
+                record.client_id,
+                conditional=record.intent.kind.is_conditional,
+                lane=Lane.MANAGE,
+            )
+            if seen is not None:
+                self._evidence.snapshot(state, record, seen, "reconcile query")
+            elif self._outcomes.window_closed(record):
+                self._evidence.settle(
+                    state, record, OrderStatus.EXPIRED, "reconcile", "in no list, not found"
+                )
+        if record.status is not before:
+            snapshot.repairs.append(_moved(record, before))
+
+    async def _orphans(self, snapshot: Snapshot) -> None:
+        """Orders of ours that belong to no open episode are cancelled."""
+        for symbol, rows in sorted(snapshot.orders.items()):
+            if symbol in self._tracker.symbols or symbol in snapshot.positions:
+                continue
+            for row in rows:
+                if not self.ours(row.client_id):
+                    continue
+                await self._exchange.cancel(
+                    symbol,
+                    row.client_id,
+                    conditional=row.conditional,
+                    lane=Lane.MANAGE,
+                )
+                snapshot.repairs.append(f"{symbol} orphan order {row.client_id} cancelled")
+
+    # --- positions -------------------------------------------------------------------------------
+
+    async def _position_of(self, state: SymbolState, snapshot: Snapshot) -> None:
+        row = snapshot.positions.get(state.symbol)
+        actual = row.quantity if row is not None else ZERO
+        if self._changed_by_stream(state, snapshot) or _in_flight(state):
+            return  # compared again next time, on quiet ground
+        if actual == state.position() and not any(r.lacks_fills for r in state.orders.values()):
+            state.mismatch_since = None
+            return
+        before = state.position()
+        await self._missed_fills(state)
+        if state.position() == actual:
+            if before != actual:
+                snapshot.repairs.append(
+                    f"{state.symbol} position {to_wire(before)} -> {to_wire(actual)} by fills"
+                )
+            state.mismatch_since = None
+            return
+        self._believe_exchange(state, actual, snapshot)
+
+    def _changed_by_stream(self, state: SymbolState, snapshot: Snapshot) -> bool:
+        seen = snapshot.versions.get(state.symbol)
+        if seen is None:
+            return True
+        if seen == state.version:
+            return False
+        # Our own repairs of this run moved the version; only a position change since matters.
+        return state.exchange_ms > self._clock.now_ms()
+
+    async def _missed_fills(self, state: SymbolState) -> None:
+        fills = await self._exchange.get_trades(
+            state.symbol, start_ms=state.trade.created_ms - _TRADES_MARGIN_MS
+        )
+        recent = self._tracker.recent(state.symbol)
+        for fill in fills:
+            if recent is not None and fill.trade_id in recent.seen_trades:
+                continue
+            client_id = self._tracker.client_id_of(state.symbol, fill.order_id)
+            if not client_id:
+                client_id = await self._owner(state, fill.order_id)
+            self._evidence.book(state, with_client_id(fill, client_id))
+
+    async def _owner(self, state: SymbolState, order_id: int) -> str:
+        """Client id behind an order id we never saw: one of ours without answer, or foreign."""
+        for record in state.orders.values():
+            if record.order_id or record.status is OrderStatus.DENIED:
+                continue
+            seen = await self._exchange.query(
+                state.symbol,
+                record.client_id,
+                conditional=record.intent.kind.is_conditional,
+                lane=Lane.MANAGE,
+            )
+            if seen is not None:
+                self._evidence.snapshot(state, record, seen, "reconcile query")
+                if record.order_id == order_id:
+                    return record.client_id
+        return f"order-{order_id}"
+
+    def _believe_exchange(
+        self, state: SymbolState, actual: Decimal, snapshot: Snapshot
+    ) -> None:
+        """No fill explains the difference: the exchange's position is the truth for size."""
+        before = state.position()
+        state.adjustment += actual - before
+        state.mismatch_since = None
+        text = f"{state.symbol} position {to_wire(before)} -> {to_wire(actual)} by the exchange"
+        snapshot.repairs.append(text)
+        self._alert(Severity.WARNING, f"position:{state.symbol}", text)
+
+    def _unknown_positions(self, snapshot: Snapshot) -> list[SymbolState]:
+        """Positions without an episode: ours after a lost database, or somebody else's."""
+        adopted: list[SymbolState] = []
+        foreign: dict[str, ExchangePosition] = {}
+        for symbol, row in sorted(snapshot.positions.items()):
+            if symbol in self._tracker.symbols:
+                continue
+            ours = any(self.ours(order.client_id) for order in snapshot.orders.get(symbol, []))
+            if ours or self._rules.foreign is ForeignPolicy.ADOPT:
+                state = self._adopt(row, snapshot)
+                if state is not None:
+                    adopted.append(state)
+                    continue
+            foreign[symbol] = row
+            if symbol not in self.foreign:
+                self._alert(
+                    Severity.WARNING,
+                    f"foreign:{symbol}",
+                    f"{symbol} position {to_wire(row.quantity)} is not ours: left alone",
+                )
+        self.foreign = foreign
+        return adopted
+
+    def _adopt(self, row: ExchangePosition, snapshot: Snapshot) -> SymbolState | None:
+        instrument = self._instruments.instrument(row.symbol)
+        if instrument is None:
+            return None
+        trade = Trade(
+            trade_id=child_intent_id(
+                f"{row.symbol}|{row.update_ms}|{to_wire(row.quantity)}", Purpose.FOREIGN, 0, 0
+            ),
+            symbol=row.symbol,
+            strategy="adopted",
+            direction=Direction.LONG if row.quantity > ZERO else Direction.SHORT,
+            plan=self._rules.default_plan,
+            leverage=self._rules.leverage,
+            planned_quantity=abs(row.quantity),
+            reference_price=row.entry_price,
+            why="found on the exchange without a record here",
+            created_ms=self._clock.now_ms(),
+            opened_ms=self._clock.now_ms(),
+        )
+        state = SymbolState(trade=trade, instrument=instrument, adjustment=row.quantity)
+        self._tracker.add(state)
+        snapshot.repairs.append(f"{row.symbol} position {to_wire(row.quantity)} adopted")
+        return state
+
+    def _alert(self, severity: Severity, key: str, text: str) -> None:
+        self._facts.publish(
+            Alert(severity=severity, key=key, text=text, at_ms=self._clock.now_ms())
+        )
+
+
+def _moved(record: OrderRecord, before: OrderStatus) -> str:
+    return f"{record.intent.symbol} order {record.client_id} {before} -> {record.status}"
+
+
+def _in_flight(state: SymbolState) -> bool:
+    """True while a request of ours may change the position at this moment."""
+    return any(
+        record.status in (OrderStatus.CREATED, OrderStatus.SENT, OrderStatus.UNKNOWN)
+        and record.intent.purpose in (Purpose.ENTRY, Purpose.FLATTEN)
+        for record in state.orders.values()
+    )
+
+
+__all__ = ["ReconcileRules", "Reconciler", "VenueError"]

@@ -1,0 +1,227 @@
+"""Journal first, then the wire (floor 3).
+
+Keeps INV-03: the intent and its client id are durable before the request leaves. A definite "not
+now" is tried again with the next attempt; a lost answer is never re-sent, it becomes UNKNOWN and
+`core.oms.outcomes` resolves it (INV-04).
+"""
+
+import asyncio
+
+from core.domain.enums import Lane, OrderStatus, Purpose, Severity
+from core.domain.errors import (
+    CredentialsDead,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    RetryLater,
+    StorageError,
+    VenueError,
+)
+from core.domain.facts import Alert, OrderIntended
+from core.domain.intent import OrderIntent, OrderRequest
+from core.domain.money import to_wire
+from core.domain.order import OrderRecord
+from core.domain.ports import AuditPort, Clock, ExchangePort, FactPublisher, JournalPort
+from core.ids import order_client_id
+from core.oms.evidence import Evidence
+from core.oms.state import SymbolState, Tracker
+
+_ATTEMPTS = {Lane.PROTECT: 3, Lane.MANAGE: 2, Lane.DATA: 1}
+_PAUSE = 0.2
+
+
+class Sender:
+    """The only caller of `ExchangePort.submit` and `cancel`."""
+
+    def __init__(
+        self,
+        *,
+        instance: str,
+        tracker: Tracker,
+        exchange: ExchangePort,
+        journal: JournalPort,
+        audit: AuditPort,
+        facts: FactPublisher,
+        evidence: Evidence,
+        clock: Clock,
+    ) -> None:
+        self._instance = instance
+        self._tracker = tracker
+        self._exchange = exchange
+        self._journal = journal
+        self._audit = audit
+        self._facts = facts
+        self._evidence = evidence
+        self._clock = clock
+
+    def record(self, state: SymbolState, intent: OrderIntent, attempt: int = 0) -> OrderRecord:
+        """A new record of `intent`, known to the state before anything is written or sent."""
+        client_id = order_client_id(
+            self._instance,
+            intent.strategy,
+            intent.purpose,
+            intent.level,
+            intent.intent_id,
+            attempt,
+        )
+        record = OrderRecord(intent=intent, client_id=client_id, attempt=attempt)
+        self._tracker.add_order(state, record)
+        return record
+
+    async def send(self, state: SymbolState, record: OrderRecord, lane: Lane) -> OrderRecord:
+        """Make `record` durable and send it; returns the record of the last attempt."""
+        for left in range(_ATTEMPTS[lane] - 1, -1, -1):
+            if not await self._make_durable(record):
+                self._evidence.settle(
+                    state, record, OrderStatus.DENIED, "local", "journal not writable"
+                )
+                return record
+            if await self._send_once(state, record, lane) or left == 0:
+                return record
+            await self._clock.sleep(_PAUSE)
+            if not self._still_wanted(state, record):
+                return record
+            record = self.record(state, record.intent, record.attempt + 1)
+        return record
+
+    def _still_wanted(self, state: SymbolState, record: OrderRecord) -> bool:
+        """An entry is repeated only if nothing of it exists; exits only while a position does."""
+        if record.purpose is Purpose.ENTRY:
+            return state.position() == 0
+        return state.position() != 0
+
+    async def _make_durable(self, record: OrderRecord) -> bool:
+        """Write intent and audit. A protective order goes out even when the disk fails (INV-08)."""
+        intent = record.intent
+        results = await asyncio.gather(
+            self._journal.record_attempt(record),
+            self._audit_intent(record),
+            return_exceptions=True,
+        )
+        for failure in results:
+            if failure is None or isinstance(failure, str):
+                continue
+            if not isinstance(failure, StorageError):
+                raise failure
+            self._facts.publish(
+                Alert(
+                    severity=Severity.CRITICAL,
+                    key="storage",
+                    text=f"intent could not be written: {failure}",
+                    at_ms=self._clock.now_ms(),
+                )
+            )
+            if not intent.purpose.is_exit:
+                return False
+        self._facts.publish(
+            OrderIntended(
+                intent_id=intent.intent_id,
+                trade_id=intent.trade_id,
+                client_id=record.client_id,
+                attempt=record.attempt,
+                symbol=intent.symbol,
+                side=intent.side,
+                kind=intent.kind,
+                purpose=intent.purpose,
+                quantity=intent.quantity,
+                price=intent.price,
+                trigger_price=intent.trigger_price,
+                reduce_only=intent.reduce_only,
+                at_ms=self._clock.now_ms(),
+            )
+        )
+        return True
+
+    async def _audit_intent(self, record: OrderRecord) -> None:
+        intent = record.intent
+        await self._audit.write_durable(
+            {
+                "action": "order.intent",
+                "intent_id": intent.intent_id,
+                "trade_id": intent.trade_id,
+                "client_id": record.client_id,
+                "attempt": record.attempt,
+                "symbol": intent.symbol,
+                "side": intent.side.value,
+                "kind": intent.kind.value,
+                "purpose": intent.purpose.name.lower(),
+                "level": intent.level,
+                "quantity": to_wire(intent.quantity),
+                "price": to_wire(intent.price) if intent.price is not None else None,
+                "trigger_price": (
+                    to_wire(intent.trigger_price) if intent.trigger_price is not None else None
+                ),
+                "working_type": intent.working_type.value if intent.working_type else None,
+                "reduce_only": intent.reduce_only,
+                "note": intent.note,
+            }
+        )
+
+    async def _send_once(self, state: SymbolState, record: OrderRecord, lane: Lane) -> bool:
+        """One request. True when its outcome is known or must be resolved; False = try again."""
+        record.sent_ms = self._exchange.exchange_now_ms()
+        self._evidence.settle(state, record, OrderStatus.SENT, "request", "")
+        try:
+            seen = await self._exchange.submit(
+                OrderRequest.of(record.intent, record.client_id), lane
+            )
+        except (Refused, CredentialsDead) as error:
+            record.reject_code, record.reject_text = error.code, error.text
+            self._evidence.settle(state, record, OrderStatus.REJECTED, "answer", str(error))
+            return True
+        except RateLimited as error:
+            record.reject_code, record.reject_text = error.code, error.text
+            self._evidence.settle(state, record, OrderStatus.ABSENT, "answer", str(error))
+            return True
+        except RetryLater as error:
+            record.reject_code, record.reject_text = error.code, error.text
+            self._evidence.settle(state, record, OrderStatus.ABSENT, "answer", str(error))
+            return False
+        except OutcomeUnknown as error:
+            self._evidence.settle(state, record, OrderStatus.UNKNOWN, "no answer", str(error))
+            return True
+        self._evidence.snapshot(state, record, seen, "answer")
+        return True
+
+    async def cancel(self, state: SymbolState, record: OrderRecord, lane: Lane) -> None:
+        """Cancel an accepted order. When it is gone already, a query tells what became of it."""
+        record.cancel_requested = True
+        self._audit.write(
+            {
+                "action": "order.cancel",
+                "client_id": record.client_id,
+                "symbol": record.intent.symbol,
+                "purpose": record.intent.purpose.name.lower(),
+            }
+        )
+        try:
+            seen = await self._exchange.cancel(
+                record.intent.symbol,
+                record.client_id,
+                conditional=record.rests_as_conditional,
+                lane=lane,
+            )
+            if seen is None:
+                seen = await self._exchange.query(
+                    record.intent.symbol,
+                    record.client_id,
+                    conditional=record.intent.kind.is_conditional,
+                    lane=lane,
+                )
+        except VenueError as error:
+            record.cancel_requested = False  # asked again after a pause: a cancel is idempotent
+            self._audit.write(
+                {
+                    "action": "order.cancel_failed",
+                    "client_id": record.client_id,
+                    "symbol": record.intent.symbol,
+                    "reason": str(error),
+                }
+            )
+            await self._clock.sleep(_PAUSE)
+            return
+        if seen is not None:
+            self._evidence.snapshot(state, record, seen, "cancel answer")
+        elif not record.status.is_terminal:
+            # Neither open nor known: whatever it did is in the fills, which are counted apart.
+            self._evidence.settle(state, record, OrderStatus.CANCELED, "query", "not found")
