@@ -1,0 +1,28 @@
+"""Which event loop the process runs on, and running it (floor 1).
+
+Live: uvloop where it is installed, the standard loop elsewhere (uvloop does not exist on Windows).
+A simulation passes its own factory.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # Windows, or an installation without it
+    from asyncio import new_event_loop  # type: ignore[assignment]  # same use, other class
+
+T = TypeVar("T")
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def live_loop_factory() -> LoopFactory:
+    """Factory of the fastest loop this machine has."""
+    return new_event_loop
+
+
+def run(main: Coroutine[Any, Any, T], *, loop_factory: LoopFactory) -> T:
+    """Run `main` on a new loop, then cancel what is left and close the loop."""
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(main)
