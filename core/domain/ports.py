@@ -167,8 +167,10 @@ class JournalState(Protocol):
 class JournalPort(Protocol):
     """Durable memory of the OMS. Methods named `record_*` are on disk when they return."""
 
-    async def record_trade(self, trade: Trade, entry: OrderIntent) -> None:
-        """A new episode and its entry intent, in one transaction. Idempotent by trade_id."""
+    async def record_trade(self, trade: Trade, entry: OrderIntent | None) -> None:
+        """A new episode and its entry intent, in one transaction. Idempotent by trade_id.
+
+        `entry` is None for a position found on the exchange and adopted."""
         ...
 
     async def record_attempt(self, record: OrderRecord) -> None:

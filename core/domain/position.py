@@ -94,6 +94,11 @@ class Trade:
     def net(self) -> Decimal:
         return self.realized - self.fees + self.funding
 
+    def clear_book(self) -> None:
+        """Forget all sums, to count the fills anew."""
+        self.quantity = self.entry_quantity = self.entry_notional = ZERO
+        self.exit_quantity = self.exit_notional = self.realized = self.fees = ZERO
+
     def book(self, fill: Fill) -> None:
         """Count one new fill. The caller has checked that its trade id was never counted."""
         signed = fill.quantity * fill.side.sign

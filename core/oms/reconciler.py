@@ -17,7 +17,6 @@ from core.domain.enums import (
     Purpose,
     Severity,
 )
-from core.domain.errors import VenueError
 from core.domain.facts import Alert, ReconcileDone
 from core.domain.intent import ProtectionPlan
 from core.domain.money import ZERO, to_wire
@@ -37,6 +36,7 @@ from core.oms.outcomes import OutcomeResolver
 from core.oms.state import SymbolState, Tracker
 
 _TRADES_MARGIN_MS = 1_000
+_BELIEVE_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,13 @@ class ReconcileRules:
 
 @dataclass(slots=True)
 class Snapshot:
-    """One reading of the exchange; consistent enough because it is compared with versions."""
+    """One reading of the exchange, with what moved meanwhile."""
 
     positions: dict[str, ExchangePosition]
     orders: dict[str, list[OrderSnapshot]]
     balances: tuple[Balance, ...]
-    versions: dict[str, int]
+    moved: frozenset[str]
+    """Symbols whose position or orders changed here while the exchange was being read."""
     repairs: list[str] = field(default_factory=list)
 
 
@@ -116,7 +117,7 @@ class Reconciler:
         return adopted
 
     async def _read(self) -> Snapshot:
-        versions = {symbol: state.version for symbol, state in self._tracker.symbols.items()}
+        before = {symbol: state.version for symbol, state in self._tracker.symbols.items()}
         positions, orders, balances = await asyncio.gather(
             self._exchange.get_positions(),
             self._exchange.get_open_orders(),
@@ -129,12 +130,12 @@ class Reconciler:
             positions={row.symbol: row for row in positions},
             orders=by_symbol,
             balances=balances,
-            versions=versions,
+            moved=frozenset(
+                symbol
+                for symbol, state in self._tracker.symbols.items()
+                if before.get(symbol) != state.version
+            ),
         )
-
-    def _changed(self, state: SymbolState, snapshot: Snapshot) -> bool:
-        """True when something happened to the symbol since the reading began."""
-        return snapshot.versions.get(state.symbol) != state.version
 
     def ours(self, client_id: str) -> bool:
         """True for an id this instance made, whatever the database remembers."""
@@ -145,7 +146,7 @@ class Reconciler:
 
     async def _orders_of(self, state: SymbolState, snapshot: Snapshot) -> None:
         rows = {row.client_id: row for row in snapshot.orders.get(state.symbol, [])}
-        moved = self._changed(state, snapshot)
+        moved = state.symbol in snapshot.moved
         for record in list(state.orders.values()):
             row = rows.pop(record.client_id, None)
             if row is not None:
@@ -156,28 +157,23 @@ class Reconciler:
             elif not record.status.is_terminal and not moved:
                 await self._missing(state, record, snapshot)
 
-    async def _missing(
-        self, state: SymbolState, record: OrderRecord, snapshot: Snapshot
-    ) -> None:
+    async def _missing(self, state: SymbolState, record: OrderRecord, snapshot: Snapshot) -> None:
         """An order we believe open is in no list: ask for it by name."""
         before = record.status
-        if before in (OrderStatus.CREATED, OrderStatus.SENT):
-            return  # its own request is still on the way
-        if before is OrderStatus.UNKNOWN:
-            await self._outcomes.resolve(state, record)
-        else:
-            seen = await self._exchange.query(
-                state.symbol,
-                record.client_id,
-                conditional=record.intent.kind.is_conditional,
-                lane=Lane.MANAGE,
+        if not before.is_resting:
+            return  # its request is on the way, or its keeper is resolving the outcome
+        seen = await self._exchange.query(
+            state.symbol,
+            record.client_id,
+            conditional=record.intent.kind.is_conditional,
+            lane=Lane.MANAGE,
+        )
+        if seen is not None:
+            self._evidence.snapshot(state, record, seen, "reconcile query")
+        elif self._outcomes.window_closed(record):
+            self._evidence.settle(
+                state, record, OrderStatus.EXPIRED, "reconcile", "in no list, not found"
             )
-            if seen is not None:
-                self._evidence.snapshot(state, record, seen, "reconcile query")
-            elif self._outcomes.window_closed(record):
-                self._evidence.settle(
-                    state, record, OrderStatus.EXPIRED, "reconcile", "in no list, not found"
-                )
         if record.status is not before:
             snapshot.repairs.append(_moved(record, before))
 
@@ -202,30 +198,24 @@ class Reconciler:
     async def _position_of(self, state: SymbolState, snapshot: Snapshot) -> None:
         row = snapshot.positions.get(state.symbol)
         actual = row.quantity if row is not None else ZERO
-        if self._changed_by_stream(state, snapshot) or _in_flight(state):
+        if state.symbol in snapshot.moved or _in_flight(state):
             return  # compared again next time, on quiet ground
-        if actual == state.position() and not any(r.lacks_fills for r in state.orders.values()):
+        before = state.position()
+        if actual == before and not any(r.lacks_fills for r in state.orders.values()):
             state.mismatch_since = None
             return
-        before = state.position()
         await self._missed_fills(state)
+        now = self._clock.monotonic()
         if state.position() == actual:
+            state.mismatch_since = None
             if before != actual:
                 snapshot.repairs.append(
                     f"{state.symbol} position {to_wire(before)} -> {to_wire(actual)} by fills"
                 )
-            state.mismatch_since = None
-            return
-        self._believe_exchange(state, actual, snapshot)
-
-    def _changed_by_stream(self, state: SymbolState, snapshot: Snapshot) -> bool:
-        seen = snapshot.versions.get(state.symbol)
-        if seen is None:
-            return True
-        if seen == state.version:
-            return False
-        # Our own repairs of this run moved the version; only a position change since matters.
-        return state.exchange_ms > self._clock.now_ms()
+        elif state.mismatch_since is None:
+            state.mismatch_since = now  # the reading itself may lag: believe it the second time
+        elif now - state.mismatch_since >= _BELIEVE_AFTER_S:
+            self._believe_exchange(state, actual, snapshot)
 
     async def _missed_fills(self, state: SymbolState) -> None:
         fills = await self._exchange.get_trades(
@@ -257,9 +247,7 @@ class Reconciler:
                     return record.client_id
         return f"order-{order_id}"
 
-    def _believe_exchange(
-        self, state: SymbolState, actual: Decimal, snapshot: Snapshot
-    ) -> None:
+    def _believe_exchange(self, state: SymbolState, actual: Decimal, snapshot: Snapshot) -> None:
         """No fill explains the difference: the exchange's position is the truth for size."""
         before = state.position()
         state.adjustment += actual - before
@@ -332,6 +320,3 @@ def _in_flight(state: SymbolState) -> bool:
         and record.intent.purpose in (Purpose.ENTRY, Purpose.FLATTEN)
         for record in state.orders.values()
     )
-
-
-__all__ = ["ReconcileRules", "Reconciler", "VenueError"]

@@ -72,6 +72,7 @@ class SymbolState:
     fills_not_before: float = 0.0
     funding_seen: bool = False
     closed: bool = False
+    watched: bool = False
     protect: Wake = field(default_factory=Wake)
     manage: Wake = field(default_factory=Wake)
     last_exit_client_id: str = ""

@@ -1,0 +1,509 @@
+"""OrderManager: the only module that opens, protects and closes positions (floor 3).
+
+The face of `core.oms`. Takes approved entries, receives venue facts in order, keeps every position
+protected and the books equal to the exchange's.
+
+Keeps INV-01 (protected), INV-02 (one intent, one order), INV-03 (journal first), INV-05
+(reconciled before new risk), INV-08 (exits stay possible), INV-09 (fills exactly once).
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.domain.account import Balance
+from core.domain.commands import CloseReport
+from core.domain.enums import (
+    ExitReason,
+    ForeignPolicy,
+    Lane,
+    OrderKind,
+    OrderStatus,
+    Purpose,
+    Severity,
+    TakeProfitStyle,
+    WorkingType,
+)
+from core.domain.errors import StorageError, VenueError
+from core.domain.facts import (
+    Alert,
+    EntryApproved,
+    VenueFact,
+)
+from core.domain.intent import ApprovedEntry, OrderIntent, ProtectionPlan
+from core.domain.money import ZERO
+from core.domain.order import OrderRecord
+from core.domain.ports import (
+    AuditPort,
+    Clock,
+    ExchangePort,
+    FactPublisher,
+    InstrumentSource,
+    JournalPort,
+    RiskPort,
+)
+from core.domain.position import PositionView, Trade
+from core.kernel.supervisor import Restart, Supervisor
+from core.oms.account import AccountBook
+from core.oms.closeout import CloseOut
+from core.oms.evidence import Evidence
+from core.oms.inbox import Inbox
+from core.oms.keeper import Keeper, KeeperRules
+from core.oms.outcomes import OutcomeResolver
+from core.oms.reconciler import Reconciler, ReconcileRules
+from core.oms.sender import Sender
+from core.oms.state import SymbolState, Tracker, Wake
+
+_DEGRADED_INTERVAL_S = 2.0
+_RETRY_RECONCILE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class OmsRules:
+    """Settings of the OMS. Ratios are fractions, times as their names say."""
+
+    instance: str
+    verify_timeout_s: float
+    max_hold_ms: int
+    reconcile_interval_s: float
+    working_type: WorkingType
+    take_profit: TakeProfitStyle
+    foreign: ForeignPolicy
+    default_plan: ProtectionPlan
+    leverage: int
+
+
+class OrderManager:
+    """Owner of orders and positions."""
+
+    def __init__(
+        self,
+        *,
+        rules: OmsRules,
+        exchange: ExchangePort,
+        journal: JournalPort,
+        audit: AuditPort,
+        risk: RiskPort,
+        facts: FactPublisher,
+        instruments: InstrumentSource,
+        clock: Clock,
+        supervisor: Supervisor,
+    ) -> None:
+        self._rules = rules
+        self._exchange = exchange
+        self._journal = journal
+        self._audit = audit
+        self._facts = facts
+        self._instruments = instruments
+        self._clock = clock
+        self._supervisor = supervisor
+        self._tracker = Tracker()
+        self.account = AccountBook()
+        self._evidence = Evidence(self._tracker, journal, facts, clock)
+        self._outcomes = OutcomeResolver(exchange, self._evidence, clock)
+        self._sender = Sender(
+            instance=rules.instance,
+            tracker=self._tracker,
+            exchange=exchange,
+            journal=journal,
+            audit=audit,
+            facts=facts,
+            evidence=self._evidence,
+            clock=clock,
+        )
+        self._keeper = Keeper(
+            rules=KeeperRules(
+                verify_timeout_s=rules.verify_timeout_s,
+                max_hold_ms=rules.max_hold_ms,
+                working_type=rules.working_type,
+                take_profit=rules.take_profit,
+            ),
+            tracker=self._tracker,
+            sender=self._sender,
+            outcomes=self._outcomes,
+            evidence=self._evidence,
+            closeout=CloseOut(
+                exchange=exchange, journal=journal, risk=risk, facts=facts, clock=clock
+            ),
+            exchange=exchange,
+            facts=facts,
+            clock=clock,
+            supervisor=supervisor,
+        )
+        self._reconciler = Reconciler(
+            rules=ReconcileRules(
+                instance=rules.instance,
+                foreign=rules.foreign,
+                default_plan=rules.default_plan,
+                leverage=rules.leverage,
+            ),
+            tracker=self._tracker,
+            exchange=exchange,
+            evidence=self._evidence,
+            outcomes=self._outcomes,
+            account=self.account,
+            audit=audit,
+            facts=facts,
+            instruments=instruments,
+            clock=clock,
+        )
+        self._leverage: dict[str, int] = {}
+        self._inbox = Inbox(
+            tracker=self._tracker,
+            evidence=self._evidence,
+            account=self.account,
+            is_ours=self._reconciler.ours,
+            ask_reconcile=self.request_reconcile,
+            forget_leverage=self._forget_leverage,
+            facts=facts,
+            clock=clock,
+        )
+        self._reconciled_epoch = -1
+        self._stopping = False
+        self._resync = Wake()
+        self._resync_reason = "start"
+
+    # --- life ------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Load the journal, take up open episodes, start the reconcile loop."""
+        loaded = await self._journal.load()
+        for trade in loaded.trades:
+            instrument = self._instruments.instrument(trade.symbol)
+            if instrument is None:
+                self._alert(
+                    Severity.CRITICAL,
+                    f"instrument:{trade.symbol}",
+                    f"{trade.symbol} has an open trade here but is not listed any more",
+                )
+                continue
+            self._restore(
+                SymbolState(trade=trade, instrument=instrument),
+                [record for record in loaded.orders if record.intent.trade_id == trade.trade_id],
+            )
+        for fill in loaded.fills:
+            state = self._tracker.symbols.get(fill.symbol)
+            if state is not None:
+                state.book(fill)
+        self._supervisor.spawn(
+            "reconcile", self._reconcile_loop, Restart(limit=1_000, window=60.0, pause=1.0)
+        )
+
+    def _restore(self, state: SymbolState, records: list[OrderRecord]) -> None:
+        """An episode from the journal. Whatever was on its way when we stopped is in doubt.
+
+        The books are made anew from the fills, which are the last thing a crash can falsify.
+        """
+        state.trade.clear_book()
+        for record in records:
+            if record.status in (OrderStatus.CREATED, OrderStatus.SENT):
+                record.status = OrderStatus.UNKNOWN
+                record.sent_ms = record.sent_ms or record.intent.created_ms
+            record.booked = ZERO
+            state.orders[record.client_id] = record
+        state.ladder_done = bool(state.of(Purpose.TAKE_PROFIT))
+        self._tracker.add(state)
+
+    def stop_entries(self) -> None:
+        """No new entry from now on; exits stay active."""
+        self._stopping = True
+
+    async def wait_reconciled(self, timeout: float) -> bool:
+        """True when the first reconcile with a live stream has succeeded within `timeout` s."""
+        deadline = self._clock.monotonic() + timeout
+        while not self.reconciled and self._clock.monotonic() < deadline:
+            await self._clock.sleep(0.02)
+        return self.reconciled
+
+    @property
+    def reconciled(self) -> bool:
+        """True while the books equal a snapshot taken on the present stream connection."""
+        return self.stream_up and self._reconciled_epoch == self._inbox.epoch
+
+    def entries_blocked(self) -> str:
+        """Why no entry may be sent now; empty when entries are allowed (INV-05)."""
+        if self._stopping:
+            return "stopping"
+        if not self.stream_up:
+            return "user stream down: entries stopped, exits active"
+        if not self.reconciled:
+            return "not reconciled with the exchange yet"
+        return ""
+
+    # --- reconcile -------------------------------------------------------------------------------
+
+    def request_reconcile(self, reason: str) -> None:
+        """Ask for a comparison soon; repeated requests merge."""
+        self._resync_reason = reason
+        self._resync.ring()
+
+    async def reconcile(self, trigger: str) -> bool:
+        """One comparison now. False when the exchange could not be read."""
+        try:
+            adopted = await self._reconciler.run(trigger)
+        except VenueError as error:
+            self._alert(Severity.WARNING, "reconcile", f"reconcile failed: {error}")
+            return False
+        for state in adopted:
+            await self._journal.record_trade(state.trade, None)
+            self._watch(state)
+        return True
+
+    async def _reconcile_loop(self) -> None:
+        watched = False
+        while True:
+            reason, self._resync_reason = self._resync_reason, "interval"
+            epoch = self._inbox.epoch
+            done = await self.reconcile(reason)
+            if done and epoch == self._inbox.epoch:
+                self._inbox.release()
+                self._reconciled_epoch = epoch
+            if not watched and (done or self._tracker.symbols):
+                watched = True
+                for state in list(self._tracker.symbols.values()):
+                    self._watch(state)
+            await self._resync.wait(self._pause(done=done))
+
+    def _pause(self, *, done: bool) -> float:
+        if not done:
+            self._resync_reason = "retry"
+            return _RETRY_RECONCILE_S
+        if any(state.mismatch_since is not None for state in self._tracker.symbols.values()):
+            self._resync_reason = "mismatch"
+            return _RETRY_RECONCILE_S
+        return self._rules.reconcile_interval_s if self.stream_up else _DEGRADED_INTERVAL_S
+
+    def _watch(self, state: SymbolState) -> None:
+        if not state.watched:
+            state.watched = True
+            self._keeper.watch(state)
+
+    # --- venue facts -----------------------------------------------------------------------------
+
+    def on_venue_fact(self, fact: VenueFact) -> None:
+        """Sink of the user stream: facts come in order and are applied in order."""
+        self._inbox.receive(fact)
+
+    def handle_ws_event(self, event: VenueFact) -> None:
+        """Apply one decoded user-stream event at once."""
+        self._inbox.apply(event)
+
+    @property
+    def stream_up(self) -> bool:
+        return self._inbox.stream_up
+
+    @property
+    def unknown_events(self) -> int:
+        """User-stream events of a type or shape the codec does not know."""
+        return self._inbox.unknown_events
+
+    # --- entries ---------------------------------------------------------------------------------
+
+    async def prepare_symbol(self, symbol: str, leverage: int) -> None:
+        """Isolated margin and leverage for a symbol before its first order. Raises VenueError."""
+        if self._leverage.get(symbol) == leverage:
+            return
+        await self._exchange.set_isolated(symbol)
+        await self._exchange.set_leverage(symbol, leverage)
+        self._leverage[symbol] = leverage
+
+    def _forget_leverage(self, symbol: str) -> None:
+        """The setting was changed by hand: set it again before the next order."""
+        self._leverage.pop(symbol, None)
+
+    def busy(self, symbol: str) -> bool:
+        """True while an episode of `symbol` is open or being opened."""
+        return symbol in self._tracker.symbols
+
+    async def place_order(self, approved: ApprovedEntry) -> str:
+        """Send an approved entry. Returns its client id, or "" with an alert when it was not sent.
+
+        The same approval asked twice is the same order (INV-02).
+        """
+        current = self._tracker.symbols.get(approved.symbol)
+        if current is not None:
+            entry = current.entry
+            same = entry is not None and entry.intent.intent_id == approved.intent_id
+            return entry.client_id if same and entry is not None else ""
+        instrument = self._instruments.instrument(approved.symbol)
+        if instrument is None or self.entries_blocked():
+            return ""
+        if await self._journal.intent_exists(approved.intent_id):
+            return ""  # decided, sent and ended before this process started
+        if self.busy(approved.symbol):
+            return ""
+        state = SymbolState(trade=_trade_of(approved, self._clock.now_ms()), instrument=instrument)
+        self._tracker.add(state)
+        intent = _entry_intent(approved, self._clock.now_ms())
+        try:
+            await self.prepare_symbol(approved.symbol, approved.leverage)
+            await self._journal.record_trade(state.trade, intent)
+        except (VenueError, StorageError) as error:
+            state.closed = True
+            self._tracker.remove(state)
+            self._alert(Severity.WARNING, f"entry:{approved.symbol}", f"entry not sent: {error}")
+            return ""
+        self._facts.publish(EntryApproved(approved))
+        record = self._sender.record(state, intent)
+        self._watch(state)
+        last = await self._sender.send(state, record, Lane.MANAGE)
+        if last.status in (OrderStatus.REJECTED, OrderStatus.ABSENT, OrderStatus.DENIED):
+            self._alert(
+                Severity.WARNING,
+                f"entry:{approved.symbol}",
+                f"{approved.symbol} entry refused: {last.reject_text} (code {last.reject_code})",
+            )
+        return last.client_id
+
+    # --- exits -----------------------------------------------------------------------------------
+
+    async def close_position(
+        self, symbol: str, reason: ExitReason = ExitReason.MANUAL, timeout: float = 10.0
+    ) -> CloseReport:
+        """Flatten one position at market and wait until it is flat and accounted."""
+        state = self._tracker.symbols.get(symbol)
+        if state is None:
+            return CloseReport(symbol, closed=True, quantity=ZERO, detail="no position")
+        await self._leave(state, reason)
+        deadline = self._clock.monotonic() + timeout
+        while not state.closed and self._clock.monotonic() < deadline:
+            await self._clock.sleep(0.05)
+        return CloseReport(
+            symbol,
+            closed=state.closed,
+            quantity=state.position(),
+            detail="flat" if state.closed else "still open when the time was up",
+        )
+
+    async def close_all(self, reason: ExitReason, timeout: float) -> list[CloseReport]:
+        """Flatten everything we manage, all symbols at once, within `timeout` seconds."""
+        states = list(self._tracker.symbols.values())
+        for state in states:
+            await self._leave(state, reason)
+        deadline = self._clock.monotonic() + timeout
+        while any(not state.closed for state in states) and self._clock.monotonic() < deadline:
+            await self._clock.sleep(0.05)
+        return [
+            CloseReport(
+                state.symbol,
+                closed=state.closed,
+                quantity=state.position(),
+                detail="flat" if state.closed else "still open when the time was up",
+            )
+            for state in states
+        ]
+
+    async def _leave(self, state: SymbolState, reason: ExitReason) -> None:
+        for record in state.of(Purpose.ENTRY):
+            if record.status.is_resting:
+                await self._sender.cancel(state, record, Lane.PROTECT)
+        if state.flatten_reason is None:
+            state.flatten_reason = reason
+        state.touch()
+
+    async def attach_brackets(self, symbol: str, timeout: float = 5.0) -> bool:
+        """True when the position of `symbol` is covered by accepted stops within `timeout` s."""
+        deadline = self._clock.monotonic() + timeout
+        while True:
+            state = self._tracker.symbols.get(symbol)
+            if state is None or state.position() == ZERO:
+                return False
+            state.touch()
+            if state.coverage() >= abs(state.position()):
+                return True
+            if self._clock.monotonic() >= deadline:
+                return False
+            await self._clock.sleep(0.02)
+
+    async def settle(self, timeout: float) -> bool:
+        """Wait until nothing of ours is in flight or in doubt; True when reached in time."""
+        deadline = self._clock.monotonic() + timeout
+        while self._in_flight():
+            if self._clock.monotonic() >= deadline:
+                return False
+            await self._clock.sleep(0.05)
+        return True
+
+    def _in_flight(self) -> bool:
+        doubtful = (OrderStatus.CREATED, OrderStatus.SENT, OrderStatus.UNKNOWN)
+        return any(
+            record.status in doubtful
+            for state in self._tracker.symbols.values()
+            for record in state.orders.values()
+        )
+
+    async def cleanup_orphaned_orders(self) -> int:
+        """Cancel orders of ours that belong to no open position; returns how many.
+
+        Raises VenueError when the exchange cannot be read: "don't know" is not "none".
+        """
+        cancelled = 0
+        positions = {row.symbol for row in await self._exchange.get_positions()}
+        for row in await self._exchange.get_open_orders():
+            busy = row.symbol in positions or self.busy(row.symbol)
+            if self._reconciler.ours(row.client_id) and not busy:
+                await self._exchange.cancel(
+                    row.symbol, row.client_id, conditional=row.conditional, lane=Lane.MANAGE
+                )
+                cancelled += 1
+        return cancelled
+
+    # --- views -----------------------------------------------------------------------------------
+
+    @property
+    def active_positions(self) -> dict[str, PositionView]:
+        """Open positions by symbol."""
+        return {view.symbol: view for view in self._tracker.views()}
+
+    def get_active_positions(self) -> tuple[PositionView, ...]:
+        return self._tracker.views()
+
+    def busy_symbols(self) -> tuple[str, ...]:
+        """Symbols with an open episode, positions or not yet."""
+        return tuple(self._tracker.symbols)
+
+    def foreign_notional(self) -> Decimal:
+        """Notional of positions that are not ours, at mark price (quote coin)."""
+        return sum(
+            (abs(row.quantity) * row.mark_price for row in self._reconciler.foreign.values()),
+            ZERO,
+        )
+
+    def load_balances(self, balances: tuple[Balance, ...]) -> None:
+        self.account.load(balances)
+
+    def _alert(self, severity: Severity, key: str, text: str) -> None:
+        self._facts.publish(
+            Alert(severity=severity, key=key, text=text, at_ms=self._clock.now_ms())
+        )
+
+
+def _trade_of(approved: ApprovedEntry, now_ms: int) -> Trade:
+    return Trade(
+        trade_id=approved.intent_id,
+        symbol=approved.symbol,
+        strategy=approved.strategy,
+        direction=approved.direction,
+        plan=approved.plan,
+        leverage=approved.leverage,
+        planned_quantity=approved.quantity,
+        reference_price=approved.reference_price,
+        why=approved.why,
+        created_ms=now_ms,
+        risk=approved.sizing.risk,
+        risk_pct=approved.sizing.risk_pct,
+    )
+
+
+def _entry_intent(approved: ApprovedEntry, now_ms: int) -> OrderIntent:
+    return OrderIntent(
+        intent_id=approved.intent_id,
+        trade_id=approved.intent_id,
+        symbol=approved.symbol,
+        side=approved.direction.entry_side,
+        kind=OrderKind.MARKET,
+        quantity=approved.quantity,
+        purpose=Purpose.ENTRY,
+        created_ms=now_ms,
+        strategy=approved.strategy,
+        note=approved.why,
+    )
