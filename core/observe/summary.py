@@ -1,0 +1,185 @@
+"""What a run saw and did, for the screen at its end (floor 5)."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from core.domain.enums import ExitReason
+from core.domain.facts import (
+    Alert,
+    CandleEvaluated,
+    EntryApproved,
+    EntryRefused,
+    FillBooked,
+    ReconcileDone,
+    StopConfirmed,
+    TradeClosed,
+)
+from core.domain.money import ZERO
+from core.kernel.dispatcher import Dispatcher
+from core.observe.narrator import amount, duration
+
+
+@dataclass(slots=True)
+class RunTotals:
+    """Counters of one run. Amounts in the quote coin."""
+
+    candles: int = 0
+    gates: Counter[str] = field(default_factory=Counter)
+    approved: int = 0
+    refused: int = 0
+    fills: int = 0
+    stops_confirmed: int = 0
+    worst_stop_ms: float = 0.0
+    worst_unprotected_ms: float = 0.0
+    trades: int = 0
+    wins: int = 0
+    gross: Decimal = ZERO
+    fees: Decimal = ZERO
+    funding: Decimal = ZERO
+    net: Decimal = ZERO
+    reasons: Counter[ExitReason] = field(default_factory=Counter)
+    by_symbol: dict[str, Decimal] = field(default_factory=dict)
+    alerts: int = 0
+    repairs: int = 0
+    fill_result: Decimal = ZERO
+    """Realised PnL minus commission, fill by fill: what the wallet must show besides funding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What is read at the end: wallet change from the exchange, audit head from the file."""
+
+    wallet_start: Decimal
+    wallet_end: Decimal
+    open_positions: int
+    open_orders: int
+    audit_records: int
+    audit_head: str
+    audit_verified: str
+    simulated_ms: int
+    real_seconds: float
+    reason: str
+
+    @property
+    def wallet_change(self) -> Decimal:
+        return self.wallet_end - self.wallet_start
+
+
+class Summary:
+    """Listens and counts."""
+
+    def __init__(self, quote: str) -> None:
+        self.totals = RunTotals()
+        self._quote = quote
+
+    def listen(self, dispatcher: Dispatcher) -> None:
+        dispatcher.subscribe(CandleEvaluated, self._on_candle)
+        dispatcher.subscribe(EntryApproved, self._on_approved)
+        dispatcher.subscribe(EntryRefused, self._on_refused)
+        dispatcher.subscribe(FillBooked, self._on_fill)
+        dispatcher.subscribe(StopConfirmed, self._on_stop)
+        dispatcher.subscribe(TradeClosed, self._on_closed)
+        dispatcher.subscribe(ReconcileDone, self._on_reconcile)
+        dispatcher.subscribe(Alert, self._on_alert)
+
+    def _on_candle(self, fact: CandleEvaluated) -> None:
+        self.totals.candles += 1
+        if fact.gate:
+            self.totals.gates[fact.gate] += 1
+
+    def _on_approved(self, _fact: EntryApproved) -> None:
+        self.totals.approved += 1
+
+    def _on_refused(self, _fact: EntryRefused) -> None:
+        self.totals.refused += 1
+
+    def _on_fill(self, fact: FillBooked) -> None:
+        self.totals.fills += 1
+        self.totals.fill_result += fact.realized_pnl - fact.commission
+
+    def _on_stop(self, fact: StopConfirmed) -> None:
+        self.totals.stops_confirmed += 1
+        self.totals.worst_stop_ms = max(self.totals.worst_stop_ms, fact.elapsed_ms)
+
+    def _on_closed(self, fact: TradeClosed) -> None:
+        totals = self.totals
+        totals.trades += 1
+        totals.wins += fact.net > ZERO
+        totals.gross += fact.gross
+        totals.fees += fact.fees
+        totals.funding += fact.funding
+        totals.net += fact.net
+        totals.reasons[fact.reason] += 1
+        totals.by_symbol[fact.symbol] = totals.by_symbol.get(fact.symbol, ZERO) + fact.net
+        totals.worst_unprotected_ms = max(totals.worst_unprotected_ms, fact.unprotected_ms)
+
+    def _on_reconcile(self, fact: ReconcileDone) -> None:
+        self.totals.repairs += len(fact.repairs)
+
+    def _on_alert(self, _fact: Alert) -> None:
+        self.totals.alerts += 1
+
+    def render(self, closing: Closing, header: str) -> str:
+        """One screen, aligned for a terminal of 100 columns."""
+        t = self.totals
+        q = self._quote
+        difference = closing.wallet_change - (t.fill_result + t.funding)
+        rate = f"{100 * t.wins / t.trades:.0f} %" if t.trades else "-"
+        rows = [
+            ("run", header),
+            ("ended", closing.reason),
+            (
+                "time",
+                f"{duration(closing.simulated_ms)} of market time in {closing.real_seconds:.1f} s",
+            ),
+            ("candles", f"{t.candles} evaluated"),
+            ("no entry", _ranking(t.gates)),
+            ("decisions", f"{t.approved} approved, {t.refused} signals refused"),
+            ("trades", f"{t.trades} closed, {t.wins} won ({rate}); {_ranking(t.reasons)}"),
+            (
+                "result",
+                f"net {amount(t.net)} {q} (gross {amount(t.gross)}, fees {amount(t.fees)}, "
+                f"funding {amount(t.funding)})",
+            ),
+            ("by symbol", _by_symbol(t.by_symbol)),
+            (
+                "protection",
+                f"{t.stops_confirmed} stops confirmed, slowest {t.worst_stop_ms:.0f} ms; "
+                f"worst time without a stop {t.worst_unprotected_ms:.0f} ms",
+            ),
+            (
+                "ledger",
+                f"wallet {amount(closing.wallet_start)} -> {amount(closing.wallet_end)} {q}, "
+                f"{t.fills} fills; difference {difference}",
+            ),
+            (
+                "left open",
+                f"{closing.open_positions} positions, {closing.open_orders} orders",
+            ),
+            ("repairs", f"{t.repairs} by reconcile, {t.alerts} alerts"),
+            (
+                "audit",
+                f"{closing.audit_records} records, {closing.audit_verified}, "
+                f"head {closing.audit_head[:16]}…",
+            ),
+        ]
+        width = max(len(name) for name, _ in rows)
+        lines = [f"{name:<{width}}  {text}" for name, text in rows]
+        rule = "─" * 78
+        return "\n".join([rule, *lines, rule])
+
+
+def _ranking(counter: Counter[str] | Counter[ExitReason]) -> str:
+    if not counter:
+        return "-"
+    ranked = sorted(counter.items(), key=lambda item: (-item[1], str(item[0])))
+    return ", ".join(f"{name} {count}" for name, count in ranked[:6])
+
+
+def _by_symbol(results: dict[str, Decimal]) -> str:
+    if not results:
+        return "-"
+    return ", ".join(
+        f"{symbol.split('/')[0]} {amount(net, 2)}" for symbol, net in sorted(results.items())
+    )
