@@ -193,16 +193,12 @@ def start_warnings(cfg: Settings, env_exposure: str, *, env_has_secrets: bool) -
     if cfg.telegram_token is not None and not cfg.telegram_chat_id:
         warnings.append("TELEGRAM_CHAT_ID: empty, so the bot answers and tells nobody")
     coin = cfg.resolved_quote_coin
-    other = [symbol for symbol in cfg.symbols if not _quoted_in(symbol, coin)]
+    other = [symbol for symbol in cfg.symbols if not symbol.endswith(f"/{coin}:{coin}")]
     if other:
         warnings.append(
             f"SYMBOLS: {', '.join(other)} not quoted in {coin}, the quote coin of this run"
         )
     return warnings
-
-
-def _quoted_in(symbol: str, coin: str) -> bool:
-    return symbol.partition(":")[0].endswith(coin)
 
 
 def capped(given: Mapping[str, Given]) -> dict[str, Given]:

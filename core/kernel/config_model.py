@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from core.domain.enums import PaperFeed, Venue
-from core.domain.market import timeframe_ms
+from core.domain.timeframe import timeframe_ms
 from core.kernel.config_fields import (
     AlertSettings,
     DashboardSettings,

@@ -20,8 +20,9 @@ from pydantic import BeforeValidator, PlainValidator, SecretStr
 
 from core.domain.enums import TakeProfitStyle
 from core.domain.intent import TakeProfitRatio
-from core.domain.market import TIMEFRAMES_MS
 from core.domain.money import ONE, decimal, to_wire
+from core.domain.timeframe import TIMEFRAMES_MS
+from core.symbol_utils import normalize_symbol
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -110,7 +111,7 @@ def _strip(value: object) -> object:
 
 
 def _read_symbols(value: object) -> tuple[str, ...]:
-    return _unique([part.upper() for part in _items(value)])
+    return _unique([normalize_symbol(part) for part in _items(value)])
 
 
 def _read_strategies(value: object) -> str:
