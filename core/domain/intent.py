@@ -101,7 +101,11 @@ class TakeProfitRatio:
 
 @dataclass(frozen=True, slots=True)
 class SizingResult:
-    """Every intermediate value of the size, for the decision record. Quote coin unless said."""
+    """Every intermediate value of the size, for the decision record. Quote coin unless said.
+
+    `risk` is what this quantity loses at the stop, costs included; `budget` what it was allowed to
+    lose; `caps` the largest notional each limit allows, by name.
+    """
 
     equity: Decimal
     risk: Decimal
@@ -113,6 +117,8 @@ class SizingResult:
     quantity: Decimal
     price: Decimal
     limited_by: str
+    budget: Decimal = Decimal(0)
+    caps: tuple[tuple[str, Decimal], ...] = ()
 
     @property
     def risk_pct(self) -> Decimal:
