@@ -43,7 +43,7 @@ class Pace:
         self.real = 100.0
         self.loop = VirtualLoop(speed, stopwatch=lambda: self.real)
         self._poll = self.loop._poller.poll
-        self.loop._poller.poll = self._wait  # type: ignore[method-assign]
+        self.loop._poller.poll = self._wait  # type: ignore[method-assign]  # fake
 
     def _wait(self, timeout: float) -> list[tuple[Any, int]]:
         ready = self._poll(0)
@@ -291,7 +291,7 @@ def test_an_event_between_two_timers_sees_the_paced_time() -> None:
                 loop.call_soon_threadsafe(heard.set)
             return original(timeout)
 
-        pace.loop._poller.poll = poll  # type: ignore[method-assign]
+        pace.loop._poller.poll = poll  # type: ignore[method-assign]  # fake
         sleeper = asyncio.create_task(asyncio.sleep(3_600))
         await heard.wait()
         sleeper.cancel()

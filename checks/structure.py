@@ -1,0 +1,20 @@
+"""All structure checks by name (upkeep floor)."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from checks import floors, layout, names, tidy
+from checks.source import Project, Violation, load
+
+CHECKS: dict[str, Callable[[Project], Iterator[Violation]]] = {
+    "layout": layout.violations,
+    "floors": floors.violations,
+    "names": names.violations,
+    "tidy": tidy.violations,
+}
+
+
+def violations(root: Path) -> dict[str, list[Violation]]:
+    """Violations of the project under `root` by check, sorted by place."""
+    project = load(root)
+    return {name: sorted(set(check(project))) for name, check in CHECKS.items()}
