@@ -314,8 +314,21 @@ class OrderManager:
         """True while an episode of `symbol` is open or being opened."""
         return symbol in self._tracker.symbols
 
+    def reserve(self, approved: ApprovedEntry) -> SymbolState | None:
+        """Take the symbol for an approved entry, at once and without waiting.
+
+        From here on it counts as busy, so that the next decision sees it. None when the symbol is
+        taken, unknown, or entries are blocked.
+        """
+        instrument = self._instruments.instrument(approved.symbol)
+        if instrument is None or self.busy(approved.symbol) or self.entries_blocked():
+            return None
+        state = SymbolState(trade=_trade_of(approved, self._clock.now_ms()), instrument=instrument)
+        self._tracker.add(state)
+        return state
+
     async def place_order(self, approved: ApprovedEntry) -> str:
-        """Send an approved entry. Returns its client id, or "" with an alert when it was not sent.
+        """Send an approved entry. Returns its client id, or "" when it was not sent.
 
         The same approval asked twice is the same order (INV-02).
         """
@@ -324,23 +337,20 @@ class OrderManager:
             entry = current.entry
             same = entry is not None and entry.intent.intent_id == approved.intent_id
             return entry.client_id if same and entry is not None else ""
-        instrument = self._instruments.instrument(approved.symbol)
-        if instrument is None or self.entries_blocked():
-            return ""
-        if await self._journal.intent_exists(approved.intent_id):
-            return ""  # decided, sent and ended before this process started
-        if self.busy(approved.symbol):
-            return ""
-        state = SymbolState(trade=_trade_of(approved, self._clock.now_ms()), instrument=instrument)
-        self._tracker.add(state)
+        state = self.reserve(approved)
+        return "" if state is None else await self.send_entry(state, approved)
+
+    async def send_entry(self, state: SymbolState, approved: ApprovedEntry) -> str:
+        """Journal and send the entry of a reserved symbol; "" when it was not sent."""
         intent = _entry_intent(approved, self._clock.now_ms())
         try:
+            if await self._journal.intent_exists(approved.intent_id):
+                self._release(state, "decided and sent before this process started")
+                return ""
             await self.prepare_symbol(approved.symbol, approved.leverage)
             await self._journal.record_trade(state.trade, intent)
         except (VenueError, StorageError) as error:
-            state.closed = True
-            self._tracker.remove(state)
-            self._alert(Severity.WARNING, f"entry:{approved.symbol}", f"entry not sent: {error}")
+            self._release(state, f"entry not sent: {error}")
             return ""
         self._facts.publish(EntryApproved(approved))
         record = self._sender.record(state, intent)
@@ -353,6 +363,12 @@ class OrderManager:
                 f"{approved.symbol} entry refused: {last.reject_text} (code {last.reject_code})",
             )
         return last.client_id
+
+    def _release(self, state: SymbolState, why: str) -> None:
+        """Give a reserved symbol back; nothing of it ever left."""
+        state.closed = True
+        self._tracker.remove(state)
+        self._alert(Severity.WARNING, f"entry:{state.symbol}", f"{state.symbol} {why}")
 
     # --- exits -----------------------------------------------------------------------------------
 
