@@ -10,6 +10,7 @@ defaults. An empty value counts as not given.
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,7 +24,8 @@ from core.kernel.config_checks import (
     start_problems,
     start_warnings,
 )
-from core.kernel.config_meta import Given, Origin
+from core.kernel.config_explain import Shown, effective, explain_one
+from core.kernel.config_meta import Given, Origin, SettingInfo
 from core.kernel.config_model import CATALOGUE, Settings
 from core.kernel.config_runtime import RuntimeState, RuntimeStore
 from core.kernel.config_sources import (
@@ -34,9 +36,10 @@ from core.kernel.config_sources import (
     from_environment,
     unknown_name,
 )
-from core.kernel.config_values import to_text
 
 DEFAULT_ENV_FILE = Path(".env")
+RUNTIME_KEYS = tuple(info.key for info in CATALOGUE if info.runtime)
+"""Settings an operator may change while the daemon runs."""
 
 
 class TradingConfig(Settings):
@@ -96,7 +99,7 @@ class TradingConfig(Settings):
         except ConfigError as error:
             problems += error.problems
         else:
-            env_exposure = exposure(path)
+            env_exposure = exposure(path, has_secrets=env_has_secrets)
             problems += start_problems(cfg, cfg._effective, env_exposure)
             cfg._warnings = (
                 *runtime.problems,
@@ -130,7 +133,16 @@ class TradingConfig(Settings):
 
     def with_dry_run(self, reason: str) -> Self:
         """The same configuration on the paper exchange; `reason` is shown as the origin."""
-        return self._changed({"DRY_RUN": Given("true", Origin.APPLICATION, reason)})
+        return self.with_settings(reason, DRY_RUN=True)
+
+    def with_settings(self, reason: str, **values: object) -> Self:
+        """The configuration after a decision of the program itself, which wins over every source.
+
+        `reason` is shown as the origin. Raises ConfigError as the constructor does.
+        """
+        return self._changed(
+            {name: Given(value, Origin.APPLICATION, reason) for name, value in values.items()}
+        )
 
     def with_runtime(self, key: str, value: str, who: str) -> Self:
         """The configuration after the operator's change. Raises ConfigError when refused.
@@ -149,14 +161,24 @@ class TradingConfig(Settings):
         return self._changed({info.key: change})
 
     def _changed(self, changes: Mapping[str, Given]) -> Self:
-        given = {CATALOGUE.field(name).key: entry for name, entry in self._given.items()}
-        changed = type(self)(**{**given, **changes})
+        new, problems = _by_field(changes)
+        if problems:
+            raise ConfigError(problems)
+        changed = type(self)(**{**self._given, **new})
         changed._warnings = self._warnings
         return changed
 
     def settings_public(self) -> dict[str, str]:
         """Every key with its text, secrets masked; empty where nothing is set."""
-        return {info.key: to_text(getattr(self, info.field)) for info in CATALOGUE}
+        return {info.key: info.text(getattr(self, info.field)) for info in CATALOGUE}
+
+    def runtime_overrides(self) -> dict[str, str]:
+        """Keys whose value an operator's change at run time decided, with who and when."""
+        return {
+            CATALOGUE.field(name).key: given.where
+            for name, given in self._effective.items()
+            if given.origin is Origin.RUNTIME
+        }
 
     def runtime_store(self) -> RuntimeStore:
         """Keeper of the runtime overrides of this data folder."""
@@ -169,13 +191,14 @@ def _by_field(values: Mapping[str, object]) -> tuple[dict[str, Given], list[str]
     problems = []
     for name, value in values.items():
         info = CATALOGUE.find(name)
-        entry = value if isinstance(value, Given) else Given(value, Origin.KEYWORD)
         if info is None:
             problems.append(unknown_name(CATALOGUE, name))
         elif info.field in given:
             problems.append(f"{info.key}: given twice")
-        elif entry.raw is not None and not (isinstance(entry.raw, str) and not entry.raw.strip()):
-            given[info.field] = entry
+        elif isinstance(value, Given):
+            given[info.field] = Given.of(info, value.raw, value.origin, value.detail)
+        elif value is not None and not (isinstance(value, str) and not value.strip()):
+            given[info.field] = Given.of(info, value, Origin.KEYWORD)
     return given, problems
 
 
@@ -191,3 +214,32 @@ def _load_runtime(weaker: Gathered, stronger: Gathered, *, reset: bool) -> Runti
     except OSError as error:
         reason = error.strerror or "input/output error"
         raise ConfigError([f"{store.path}: unreadable ({reason})"]) from None
+
+
+def explain(cfg: TradingConfig, key: str | None = None) -> str:
+    """Value, origin, default, bounds and meaning of one setting, or of all.
+
+    Raises ConfigError with the nearest name for an unknown key.
+    """
+    if key is None:
+        return "\n\n".join(explain_one(_shown(cfg, info)) for info in CATALOGUE)
+    info = CATALOGUE.find(key)
+    if info is None:
+        raise ConfigError([unknown_name(CATALOGUE, key)])
+    return explain_one(_shown(cfg, info))
+
+
+def render_effective(cfg: TradingConfig) -> str:
+    """Every setting by group, secrets masked, differences from the defaults marked."""
+    return effective(_shown(cfg, info) for info in CATALOGUE)
+
+
+def _shown(cfg: TradingConfig, info: SettingInfo) -> Shown:
+    value, source = getattr(cfg, info.field), cfg.source(info.key)
+    default = info.tier_value(cfg.tier) if info.tier else getattr(_defaults(), info.field)
+    return Shown(info, info.text(value), source.where, changed=value != default)
+
+
+@cache
+def _defaults() -> TradingConfig:
+    return TradingConfig()

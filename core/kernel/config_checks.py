@@ -5,6 +5,7 @@
 needs beyond a consistent configuration.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from ipaddress import ip_address
@@ -20,14 +21,19 @@ from core.kernel.config_values import instant_text, read_decimal, to_text
 
 _SHOWN = 80
 _TOKEN_LENGTH = 32
+_LONG_TOKEN = re.compile(r"[A-Za-z0-9_+=-]{32,}")
+_URL_SECRETS = re.compile(r"(?<=://)[^/@]*(?=@)|(?<=\?).+")
 
 
 def shown_value(info: SettingInfo, raw: object) -> str:
-    """Raw input as one may print it: secrets masked, long or odd text cut and escaped."""
+    """Raw input as one may print it: secrets masked, long or odd text cut and escaped.
+
+    What looks like a secret is masked under any key, because keys get mixed up.
+    """
     if info.secret or isinstance(raw, SecretStr):
         return "***"
-    text = raw if isinstance(raw, str) else to_text(raw)
-    text = "".join(char if char.isprintable() else "?" for char in text.strip())
+    text = "".join(char if char.isprintable() else "?" for char in to_text(raw).strip())
+    text = _URL_SECRETS.sub("***", _LONG_TOKEN.sub("***", text))
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
@@ -48,7 +54,7 @@ def field_problems(error: ValidationError, given: Mapping[str, Given]) -> list[s
             continue  # it hangs on another setting, which has its own line
         info = CATALOGUE.field(name)
         own = found.get("ctx", {}).get("error") if found["type"] == "value_error" else None
-        reason = str(own) if own is not None else f"must be {info.allowed}"
+        reason = str(own) if own is not None else f"must be {info.bounds_text}"
         source = given.get(name)
         if info.unit is Unit.FRACTION and found["type"] == "less_than_equal" and source:
             reason = f"{percent_hint(source.raw)}; {reason}"
@@ -125,7 +131,7 @@ def _is_loopback(host: str) -> bool:
 
 def start_problems(cfg: Settings, given: Mapping[str, Given], env_exposure: str) -> list[str]:
     """What stops a daemon from starting with a configuration that is consistent in itself."""
-    problems = _key_problems(cfg)
+    problems = [] if cfg.dry_run else _key_problems(cfg)
     if cfg.resolved_settle_coin != cfg.resolved_quote_coin:
         problems.append(
             f"SETTLE_COIN={cfg.settle_coin}: contracts quoted in {cfg.resolved_quote_coin} settle "
@@ -158,7 +164,7 @@ def _key_problems(cfg: Settings) -> list[str]:
     if secret is not None and path is not None:
         problems.append("BINANCE_API_SECRET and BINANCE_PRIVATE_KEY_PATH: give one of them")
     if path is not None and not path.is_file():
-        problems.append(f"BINANCE_PRIVATE_KEY_PATH={path}: no such file")
+        problems.append("BINANCE_PRIVATE_KEY_PATH: no such file")  # may be a key pasted here
     return problems
 
 

@@ -66,9 +66,7 @@ class ExchangeSettings(Group):
         aliases=("BINANCE_TESTNET",),
     )
     binance_api_key: Secret | None = setting(None, "API key of the chosen network", empty="none")
-    binance_api_secret: Secret | None = setting(
-        None, "secret of an HMAC key", empty="none, or an Ed25519 key file"
-    )
+    binance_api_secret: Secret | None = setting(None, "secret of an HMAC key", empty="none")
     binance_private_key_path: FilePath | None = setting(
         None, "PEM file of an Ed25519 key, instead of the secret", empty="none", allowed="a file"
     )
@@ -111,7 +109,7 @@ class PaperSettings(Group):
         PaperFeed.AUTO,
         "price source of dry-run; auto tries live and falls back to synthetic prices, loudly",
     )
-    paper_seed: int = setting(7, "seed of synthetic prices", ge=0, le=2**63 - 1)
+    paper_seed: int = setting(7, "seed of synthetic prices", ge=0, le=2**32 - 1)
     paper_balance: Amount = setting(
         "400", "wallet a paper account starts with", unit=Unit.QUOTE, gt=0, le=1_000_000_000
     )

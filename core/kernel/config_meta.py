@@ -15,8 +15,9 @@ from pydantic import Field, SecretStr
 from pydantic.fields import FieldInfo
 
 from core.domain.enums import Tier
+from core.domain.money import decimal, to_wire
 from core.kernel.config_tiers import TIERS
-from core.kernel.config_values import to_text
+from core.kernel.config_values import instant_text, to_text
 
 FILE_SUFFIX = "_FILE"
 
@@ -33,6 +34,15 @@ class Unit(StrEnum):
     INSTANT = "UTC"
 
 
+_KINDS = {
+    Unit.FRACTION: "a fraction",
+    Unit.QUOTE: "an amount in the quote coin",
+    Unit.SECONDS: "seconds",
+    Unit.MINUTES: "whole minutes",
+    Unit.DAYS: "whole days",
+}
+
+
 class Origin(StrEnum):
     """Where a value came from; earlier members win over later ones."""
 
@@ -44,19 +54,6 @@ class Origin(StrEnum):
     KEYWORD = "keyword"
     TIER = "tier default"
     DEFAULT = "default"
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A raw value as one source gave it. `detail` says where exactly, such as `.env line 7`."""
-
-    raw: object
-    origin: Origin
-    detail: str = ""
-
-    @property
-    def where(self) -> str:
-        return self.detail or self.origin.value
 
 
 def setting(
@@ -137,6 +134,26 @@ class SettingInfo:
             return ", ".join(f"{to_text(self.tier_value(tier))} {tier}" for tier in Tier)
         return to_text(self.default) or self.empty
 
+    @property
+    def bounds_text(self) -> str:
+        """What is allowed, the tiers' ceilings included."""
+        parts = [self.allowed or ("a secret" if self.secret else "")]
+        if self.ceiling:
+            caps = ", ".join(f"{to_text(self.tier_value(tier))} {tier}" for tier in Tier)
+            parts.append(f"at most {caps}")
+        return "; ".join(part for part in parts if part)
+
+    def text(self, value: object) -> str:
+        """Text of a value of this setting, readable as its input; secrets masked."""
+        if self.unit is Unit.INSTANT and isinstance(value, int):
+            return instant_text(value)
+        return to_text(value)
+
+    @staticmethod
+    def percent(text: str) -> str:
+        """A fraction's text in percent."""
+        return to_wire(decimal(text) * 100)
+
     def tier_value(self, tier: Tier) -> object:
         """The tier's default (and ceiling, where `ceiling`) of this setting."""
         return getattr(TIERS[tier], self.tier)
@@ -181,14 +198,20 @@ def _allowed(info: FieldInfo) -> str:
     """Bounds or choices in words, from the annotation alone."""
     for leaf in _leaves(info.annotation):
         if get_origin(leaf) is Literal:
-            return " or ".join(str(choice) for choice in get_args(leaf))
+            return _choice([str(choice) for choice in get_args(leaf)])
         if isinstance(leaf, type) and issubclass(leaf, StrEnum):
-            return ", ".join(member.value for member in leaf)
+            return _choice([member.value for member in leaf])
         if leaf is bool:
             return "true or false"
     kind = "a whole number" if int in _leaves(info.annotation) else "a number"
+    if isinstance(info.json_schema_extra, dict) and info.json_schema_extra["unit"]:
+        kind = _KINDS.get(Unit(str(info.json_schema_extra["unit"])), kind)
     bounds = " and ".join(_bound(constraint) for constraint in info.metadata if _bound(constraint))
     return f"{kind} {bounds}" if bounds else ""
+
+
+def _choice(words: list[str]) -> str:
+    return ", ".join(words[:-1]) + " or " + words[-1]
 
 
 def _bound(constraint: object) -> str:
@@ -203,6 +226,25 @@ def _bound(constraint: object) -> str:
             return f"< {limit}"
         case _:
             return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A raw value as one source gave it. `detail` says where exactly, such as `.env line 7`."""
+
+    raw: object
+    origin: Origin
+    detail: str = ""
+
+    @property
+    def where(self) -> str:
+        return self.detail or self.origin.value
+
+    @staticmethod
+    def of(info: SettingInfo, raw: object, origin: Origin, detail: str = "") -> "Given":
+        """As the constructor, with the text of a secret wrapped at once."""
+        secret = info.secret and isinstance(raw, str)
+        return Given(SecretStr(str(raw)) if secret else raw, origin, detail)
 
 
 class Catalogue:

@@ -67,20 +67,28 @@ class RuntimeStore:
             return self._set_aside("not UTF-8 text")
         try:
             found = _parse(json.loads(text))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return self._set_aside(_reason(error))
         return self._known_only(found)
 
     def record(
         self, key: str, value: str, *, who: str, at_ms: int, settings: Mapping[str, str]
-    ) -> None:
-        """Keep one override on disk; `settings` is the new configuration's public snapshot."""
-        overrides = {**self.load().overrides, key: RuntimeOverride(value, who, at_ms)}
-        self._write(overrides, at_ms, settings)
+    ) -> tuple[str, ...]:
+        """Keep one override on disk; `settings` is the new configuration's public snapshot.
 
-    def snapshot(self, settings: Mapping[str, str], *, at_ms: int) -> None:
-        """Renew the snapshot, keeping the overrides."""
-        self._write(self.load().overrides, at_ms, settings)
+        Returns what was wrong with the file before, one line each. Raises OSError when the disk
+        refuses; the file is then as before.
+        """
+        state = self.load()
+        overrides = {**state.overrides, key: RuntimeOverride(value, who, at_ms)}
+        self._write(overrides, at_ms, settings)
+        return state.problems
+
+    def snapshot(self, settings: Mapping[str, str], *, at_ms: int) -> tuple[str, ...]:
+        """Renew the snapshot, keeping the overrides. Returns and raises as `record` does."""
+        state = self.load()
+        self._write(state.overrides, at_ms, settings)
+        return state.problems
 
     def clear(self) -> None:
         """Forget every override. Raises OSError when the file cannot be removed."""
@@ -182,7 +190,7 @@ def _parse_unversioned(document: Mapping[str, object]) -> dict[str, RuntimeOverr
     return overrides
 
 
-def _reason(error: ValueError) -> str:
+def _reason(error: ValueError | RecursionError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"not JSON, line {error.lineno} column {error.colno}"
     return str(error)

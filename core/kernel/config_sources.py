@@ -98,7 +98,7 @@ def _gather(catalogue: Catalogue, entries: Iterable[_Entry], origin: Origin) -> 
         given: Given | None
         info = catalogue.find(entry.name)
         if info is not None:
-            given = Given(entry.text, origin, entry.place) if entry.text.strip() else None
+            given = Given.of(info, entry.text, origin, entry.place) if entry.text.strip() else None
         else:
             info = catalogue.find_file(entry.name)
             if info is None:
@@ -120,7 +120,10 @@ def _gather(catalogue: Catalogue, entries: Iterable[_Entry], origin: Origin) -> 
 def _from_secret_file(
     info: SettingInfo, entry: _Entry, origin: Origin, problems: list[str]
 ) -> Given | None:
-    """Content of the file that `KEY_FILE` names (Docker and systemd hand secrets over so)."""
+    """Content of the file that `KEY_FILE` names (Docker and systemd hand secrets over so).
+
+    A problem does not repeat the path: the secret itself may have been pasted there.
+    """
     if not entry.text.strip():
         return None
     path = Path(entry.text.strip()).expanduser()
@@ -129,27 +132,30 @@ def _from_secret_file(
             raw = file.read(_SECRET_FILE_LIMIT + 1)
         text = raw.decode("utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{info.key}{FILE_SUFFIX}={path}: unreadable ({_reason(error)})")
+        problems.append(f"{info.key}{FILE_SUFFIX}: names no readable file ({_reason(error)})")
         return None
     if not text or len(raw) > _SECRET_FILE_LIMIT:
-        problems.append(f"{info.key}{FILE_SUFFIX}={path}: must hold the secret and nothing else")
+        problems.append(f"{info.key}{FILE_SUFFIX}: must name a file with the secret alone in it")
         return None
-    return Given(text, origin, f"{path}, named by {entry.name.upper()}")
+    return Given.of(info, text, origin, f"{entry.place}, from {path}")
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:
     return (error.strerror or "read error") if isinstance(error, OSError) else "not UTF-8 text"
 
 
-def exposure(path: Path) -> str:
-    """Why an env file is not private, with the command that mends it; empty when it is."""
+def exposure(path: Path, *, has_secrets: bool) -> str:
+    """Why an env file is not private, with the command that mends it; empty when it is.
+
+    One without secrets, such as a preset, may well be in version control.
+    """
     try:
         mode = path.stat().st_mode
     except OSError:
         return ""
     if os.name == "posix" and mode & _OTHERS:
         return f"{path}: others may read it (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}"
-    if _tracked_by_git(path):
+    if has_secrets and _tracked_by_git(path):
         return f"{path}: tracked by git; run: git rm --cached {path} and renew the keys in it"
     return ""
 

@@ -228,6 +228,8 @@ def _url_reader(*schemes: str) -> Callable[[object], str]:
 def _read_secret(value: object) -> SecretStr:
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     text = text.strip()
+    if not text:
+        raise ValueError("must not be empty")
     if "PRIVATE KEY" in text:
         raise ValueError("is a PEM key: save it to a file and name it in BINANCE_PRIVATE_KEY_PATH")
     if any(char.isspace() for char in text):
