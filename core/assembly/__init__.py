@@ -1,0 +1,1 @@
+"""Floor 7: how one process is put together. `core.app` is the face."""
