@@ -1,0 +1,1 @@
+"""Floor 2b: what the daemon remembers (audit chain, database, journal)."""

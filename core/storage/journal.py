@@ -1,0 +1,117 @@
+"""Durable memory of the OMS (floor 2b; INV-03, INV-09).
+
+`record_*` return when the disk has it, `note_*` return at once; both go through one queue, so
+nothing overtakes what was said before it. A state is copied when it is said, because the objects
+go on changing. Writing the same thing twice is harmless.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.domain.enums import ExitReason
+from core.domain.intent import OrderIntent
+from core.domain.order import OrderRecord
+from core.domain.position import Fill, Trade
+from core.storage import rows
+from core.storage.database import Database
+from core.storage.write_queue import WriteQueue
+
+_OPEN = "SELECT trade_id FROM trades WHERE closed_ms = 0"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedState:
+    """Episodes not yet closed, with their orders and booked fills (`JournalState`)."""
+
+    trades: Sequence[Trade]
+    orders: Sequence[OrderRecord]
+    fills: Sequence[Fill]
+
+
+class Journal:
+    """`core.domain.ports.JournalPort` on a database.
+
+    Whatever waits for the disk raises StorageError when the disk does not have it.
+    """
+
+    def __init__(self, database: Database, queue: WriteQueue) -> None:
+        self._database = database
+        self._queue = queue
+
+    async def record_trade(self, trade: Trade, entry: OrderIntent) -> None:
+        """A new episode and its entry intent, in one transaction. Idempotent by trade_id."""
+        self._queue.put(("new trade", trade.trade_id), rows.add_trade(trade))
+        await self._queue.settle(self._put_intent(entry))
+
+    async def record_attempt(self, record: OrderRecord) -> None:
+        """Intent (if new) and this attempt with its client id, before the request leaves."""
+        await self._queue.settle(self._put_order(record))
+
+    def note_order(self, record: OrderRecord) -> None:
+        """State of an attempt, as it is now; written soon."""
+        self._put_order(record)
+
+    def note_fill(self, fill: Fill, trade_id: str) -> None:
+        """One execution that was booked on the episode `trade_id`; never dropped."""
+        self._queue.put(("fill", fill.symbol, fill.trade_id), rows.add_fill(fill, trade_id))
+
+    def note_trade(self, trade: Trade) -> None:
+        """The book of an episode, as it is now; written soon. Does not close or reopen it."""
+        self._queue.put(("trade", trade.trade_id), rows.put_trade(trade))
+
+    async def record_close(self, trade: Trade, reason: ExitReason) -> bool:
+        """Mark the episode closed with its result. False when it was closed already.
+
+        When the process dies between this and what the caller does next, the closed trade is in
+        the database: whoever counts closed trades rebuilds its count from there.
+        """
+        return bool(await self._queue.settle_with(rows.close_trade(trade, reason)))
+
+    async def load(self) -> LoadedState:
+        """What a restart finds; everything noted so far included."""
+        await self._queue.settle()
+        trades = await self._database.query(
+            f"SELECT {', '.join(rows.TRADE)} FROM trades WHERE closed_ms = 0"  # noqa: S608 - constants
+            " ORDER BY created_ms, trade_id"
+        )
+        intents = await self._database.query(
+            f"SELECT {', '.join(rows.INTENT)} FROM intents WHERE trade_id IN ({_OPEN})"  # noqa: S608 - constants
+        )
+        orders = await self._database.query(
+            f"SELECT {', '.join('orders.' + name for name in rows.ORDER)}"  # noqa: S608 - constants
+            " FROM orders JOIN intents USING (intent_id)"
+            f" WHERE intents.trade_id IN ({_OPEN})"
+            " ORDER BY intents.created_ms, orders.intent_id, orders.attempt"
+        )
+        fills = await self._database.query(
+            f"SELECT {', '.join(rows.FILL)} FROM fills WHERE trade_id IN ({_OPEN})"  # noqa: S608 - constants
+            " ORDER BY time_ms, symbol, exchange_trade_id"
+        )
+        by_id = {intent.intent_id: intent for intent in map(rows.read_intent, intents)}
+        return LoadedState(
+            trades=[rows.read_trade(row) for row in trades],
+            orders=[rows.read_order(row, by_id) for row in orders],
+            fills=[rows.read_fill(row) for row in fills],
+        )
+
+    async def intent_exists(self, intent_id: str) -> bool:
+        """True when the intent was ever recorded, closed episodes included."""
+        if self._queue.is_pending(("intent", intent_id)):
+            return True
+        sql = "SELECT 1 FROM intents WHERE intent_id = ?"
+        return bool(await self._database.query(sql, (intent_id,)))
+
+    async def flush(self) -> None:
+        """Wait until everything noted so far is written."""
+        await self._queue.settle()
+
+    async def run(self) -> None:
+        """Write what is noted until cancelled; spawned once by the application."""
+        await self._queue.run()
+
+    def _put_intent(self, intent: OrderIntent) -> int:
+        return self._queue.put(("intent", intent.intent_id), rows.add_intent(intent))
+
+    def _put_order(self, record: OrderRecord) -> int:
+        self._put_intent(record.intent)
+        return self._queue.put(("order", record.client_id), rows.put_order(record))

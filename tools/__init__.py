@@ -1,0 +1,1 @@
+"""Floor 8: command line tools for operators."""
