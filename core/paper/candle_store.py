@@ -102,12 +102,26 @@ class Columns:
         """Add the newest row; returns how many of the oldest were dropped to stay bounded."""
         for column, value in zip(self._all(), row, strict=True):
             column.append(value)
+        return self.trim()
+
+    def extend(self, rows: Sequence[Row]) -> None:
+        """Add many rows, oldest first; `trim` is the caller's."""
+        if rows:
+            for column, values in zip(self._all(), zip(*rows, strict=True), strict=True):
+                column.extend(values)
+
+    def trim(self) -> int:
+        """Drop the oldest rows once there are an eighth too many; returns how many."""
         surplus = len(self) - self._limit
         if surplus <= self._limit // 8:
             return 0
         for column in self._all():
             del column[:surplus]
         return surplus
+
+    def drop_last(self) -> None:
+        for column in self._all():
+            column.pop()
 
     def replace_last(self, row: Row) -> None:
         for column, value in zip(self._all(), row, strict=True):
@@ -217,9 +231,10 @@ class SymbolStore:
             if candle.open_ms <= newest:
                 raise ValueError(f"{candle.symbol}: minute {candle.open_ms} comes out of order")
             newest = candle.open_ms
-            row = self._row(candle)
-            self.minutes.append(row)
-            self._to_quarter(row)
+        first_new = len(self.minutes)
+        self.minutes.extend(self._rows(candles))
+        self._regroup(first_new)
+        self.minutes.trim()
         self._running.clear()
         self.day.restart()
 
@@ -322,6 +337,35 @@ class SymbolStore:
             self.quarters.replace_last(joined(self.quarters.last(), row, bucket))
         else:
             self.quarters.append(row._replace(time=bucket))
+
+    def _regroup(self, first_new: int) -> None:
+        """Bring the quarter hours up to date with the minutes from index `first_new` on."""
+        times = self.minutes.time
+        if first_new < len(times) and len(self.quarters):
+            first_new = bisect_left(times, self.quarters.time[-1])
+            self.quarters.drop_last()
+        found: list[Row] = []
+        while first_new < len(times):
+            bucket = times[first_new] - times[first_new] % QUARTER_MS
+            after = bisect_left(times, bucket + QUARTER_MS, first_new)
+            found.append(self.minutes.group(first_new, after, bucket))
+            first_new = after
+        self.quarters.extend(found)
+        self.quarters.trim()
+
+    def _rows(self, candles: Sequence[PaperCandle]) -> list[Row]:
+        rows: list[Row] = []
+        index = 0
+        while index < len(candles):
+            scale = self.price_decimals, self.volume_decimals
+            row = self._row(candles[index])
+            if scale != (self.price_decimals, self.volume_decimals):
+                rows.clear()  # a finer value: what was scaled before it is scaled again
+                index = 0
+                continue
+            rows.append(row)
+            index += 1
+        return rows
 
     def _row(self, candle: PaperCandle) -> Row:
         prices = (candle.open, candle.high, candle.low, candle.close)
