@@ -1,0 +1,266 @@
+"""Finds, checks and asks the strategies (floor 4).
+
+A strategy is a module `strategies/NAME.py` with one `BaseStrategy` of that name; dropping a file
+adds one. Evaluation is pure and takes tens of microseconds, so it runs on the event loop.
+
+A strategy that raises or returns nonsense costs its own verdict only: the outcome is a
+`StrategyCrashed`, an alert is published, and after a number of crashes in a row the strategy is
+switched off, for the symbol it crashes on or, when it crashes on everything, altogether.
+"""
+
+import importlib
+import inspect
+import math
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+import strategies
+from core.config import TradingConfig
+from core.domain.enums import Direction, Severity
+from core.domain.errors import ConfigError
+from core.domain.facts import Alert
+from core.domain.market import CandleArrays, timeframe_ms
+from core.domain.ports import Clock, FactPublisher
+from core.domain.strategy import NoSignal, Signal, SignalArrays, Strategy
+from core.ids import tag as id_tag
+from strategies.base_strategy import BaseStrategy
+
+CRASHES_PER_SYMBOL = 3
+CRASHES_IN_A_ROW = 20
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyCrashed:
+    """The strategy raised, or its answer was unusable. `off` says what was switched off, if any."""
+
+    symbol: str
+    strategy: str
+    candle_open_ms: int
+    error: str
+    off: str
+
+
+Verdict = Signal | NoSignal | StrategyCrashed
+
+
+def discover() -> dict[str, str]:
+    """Names of the strategies in `strategies/` with the module of each; nothing is imported."""
+    found = pkgutil.iter_modules(strategies.__path__)
+    names = sorted(module.name for module in found if not module.ispkg)
+    return {name: f"strategies.{name}" for name in names if name != "base_strategy"}
+
+
+def load_strategy(name: str, params: Mapping[str, object] | None = None) -> Strategy:
+    """Instance of the strategy called `name`. Raises ConfigError in words for the operator.
+
+    The module is imported only when it is asked for, so a broken file next to it does no harm.
+    """
+    modules = discover()
+    if name not in modules:
+        raise ConfigError([f"STRATEGY = {name}: allowed are {', '.join(modules) or 'none'}"])
+    try:
+        module = importlib.import_module(modules[name])
+    except Exception as error:  # an operator's file may fail in any way
+        raise ConfigError(
+            [f"STRATEGY = {name}: {modules[name]} cannot be loaded: {error!r}"]
+        ) from (error)
+    classes = [
+        candidate
+        for _, candidate in inspect.getmembers(module, inspect.isclass)
+        if issubclass(candidate, BaseStrategy)
+        and candidate.__module__ == module.__name__
+        and getattr(candidate, "name", "") == name
+    ]
+    if len(classes) != 1:
+        raise ConfigError(
+            [f"STRATEGY = {name}: {modules[name]} must define one BaseStrategy named {name!r}"]
+        )
+    try:
+        strategy: Strategy = classes[0].build(params or {})
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None
+    if id_tag(strategy.tag) != strategy.tag:
+        raise ConfigError(
+            [f"STRATEGY = {name}: tag {strategy.tag!r} must be 1 to 4 lower-case letters or digits"]
+        )
+    return strategy
+
+
+@dataclass(slots=True)
+class _Health:
+    """Crashes in a row of one strategy."""
+
+    in_a_row: int = 0
+    per_symbol: dict[str, int] = field(default_factory=dict)
+    off: bool = False
+
+    def note_success(self, symbol: str) -> None:
+        self.in_a_row = 0
+        self.per_symbol.pop(symbol, None)
+
+    def note_crash(self, symbol: str) -> str:
+        """Count it; returns what was switched off by it, if anything."""
+        self.in_a_row += 1
+        count = self.per_symbol.get(symbol, 0) + 1
+        self.per_symbol[symbol] = count
+        if self.in_a_row >= CRASHES_IN_A_ROW:
+            self.off = True
+            return "everywhere"
+        return f"for {symbol}" if count == CRASHES_PER_SYMBOL else ""
+
+    def is_off(self, symbol: str) -> bool:
+        return self.off or self.per_symbol.get(symbol, 0) >= CRASHES_PER_SYMBOL
+
+
+class StrategyManager:
+    """The active strategies of one daemon and their health."""
+
+    def __init__(
+        self,
+        active: Sequence[Strategy],
+        timeframe: str,
+        *,
+        clock: Clock | None = None,
+        publish: FactPublisher | None = None,
+    ) -> None:
+        """Raises ConfigError when none is given or two share a name or tag."""
+        names, tags = [s.name for s in active], [s.tag for s in active]
+        if not active:
+            raise ConfigError(["STRATEGY: at least one is needed"])
+        if len(set(names)) < len(names) or len(set(tags)) < len(tags):
+            raise ConfigError([f"STRATEGY: names {names} and tags {tags} must differ"])
+        self._active = tuple(active)
+        self._health = {name: _Health() for name in names}
+        self._timeframe_ms = timeframe_ms(timeframe)
+        self._clock = clock
+        self._publish = publish
+
+    @classmethod
+    def from_config(
+        cls,
+        config: TradingConfig,
+        *,
+        clock: Clock | None = None,
+        publish: FactPublisher | None = None,
+        params: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> "StrategyManager":
+        """The strategies `STRATEGY` names (comma list). Raises ConfigError.
+
+        A strategy whose warm-up is longer than the candles kept would never speak and is refused.
+        """
+        active = [
+            load_strategy(name.strip(), (params or {}).get(name.strip()))
+            for name in config.strategy.split(",")
+        ]
+        late = [
+            f"CANDLES = {config.candles}: {strategy.name} needs at least {strategy.warmup}"
+            for strategy in active
+            if strategy.warmup > config.candles
+        ]
+        if late:
+            raise ConfigError(late)
+        return cls(active, config.timeframe, clock=clock, publish=publish)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(strategy.name for strategy in self._active)
+
+    @property
+    def switched_off(self) -> tuple[str, ...]:
+        """Strategies that crashed on everything and are no longer asked."""
+        return tuple(name for name, health in self._health.items() if health.off)
+
+    @property
+    def warmup(self) -> int:
+        """Candles after which every active strategy can speak."""
+        return max(strategy.warmup for strategy in self._active)
+
+    def tag_of(self, name: str) -> str:
+        """Tag of an active strategy. Raises KeyError for another name."""
+        return {strategy.name: strategy.tag for strategy in self._active}[name]
+
+    def evaluate(self, symbol: str, candles: CandleArrays) -> tuple[Verdict, ...]:
+        """Verdict of every strategy that is on, about the last of the closed `candles`.
+
+        Never raises because of a strategy. Empty without candles.
+        """
+        if not len(candles):
+            return ()
+        return tuple(
+            self._ask(strategy, symbol, candles)
+            for strategy in self._active
+            if not self._health[strategy.name].is_off(symbol)
+        )
+
+    def _ask(self, strategy: Strategy, symbol: str, candles: CandleArrays) -> Verdict:
+        health = self._health[strategy.name]
+        try:
+            verdict = self._verdict(strategy, symbol, candles)
+        except Exception as error:  # noqa: BLE001 - containment border: reported as a typed outcome
+            crashed = StrategyCrashed(
+                symbol,
+                strategy.name,
+                int(candles.open_ms[-1]),
+                f"{type(error).__name__}: {error}",
+                health.note_crash(symbol),
+            )
+            self._report(crashed)
+            return crashed
+        health.note_success(symbol)
+        return verdict
+
+    def _verdict(self, strategy: Strategy, symbol: str, candles: CandleArrays) -> Signal | NoSignal:
+        close, open_ms = float(candles.close[-1]), int(candles.open_ms[-1])
+        if len(candles) < strategy.warmup:
+            detail = f"{len(candles)} of {strategy.warmup} candles"
+            return NoSignal(symbol, strategy.name, close, open_ms, "warmup", detail)
+        if not close > 0.0:  # NaN included
+            return NoSignal(symbol, strategy.name, close, open_ms, "bad_data", f"close {close}")
+        result = strategy.signals(candles)
+        direction, strength, atr = _last_row(result, len(candles))
+        if direction == 0:
+            gate = result.gate(len(candles) - 1)
+            words = result.explain(len(candles) - 1)
+            return NoSignal(symbol, strategy.name, close, open_ms, gate or "no_signal", words)
+        return Signal(
+            symbol=symbol,
+            strategy=strategy.name,
+            direction=Direction.LONG if direction > 0 else Direction.SHORT,
+            strength=strength,
+            atr_ratio=atr / close,
+            close=close,
+            candle_open_ms=open_ms,
+            candle_close_ms=open_ms + self._timeframe_ms - 1,
+            why=result.explain(len(candles) - 1),
+        )
+
+    def _report(self, crashed: StrategyCrashed) -> None:
+        if self._publish is None or self._clock is None:
+            return
+        text = f"strategy {crashed.strategy} failed on {crashed.symbol}: {crashed.error}"
+        if crashed.off:
+            text += f"; switched off {crashed.off} until restart, other strategies and exits go on"
+        severity = Severity.CRITICAL if crashed.off else Severity.WARNING
+        key = f"strategy:{crashed.strategy}"
+        self._publish.publish(Alert(severity, key, text, self._clock.now_ms()))
+
+
+def _last_row(result: SignalArrays, count: int) -> tuple[int, float, float]:
+    """Direction, strength and ATR of the last candle. Raises ValueError for an unusable answer."""
+    for name, row in (
+        ("direction", result.direction),
+        ("strength", result.strength),
+        ("atr", result.atr),
+    ):
+        if np.shape(row) != (count,):
+            raise ValueError(f"{name} has shape {np.shape(row)}, expected ({count},)")
+    direction = float(result.direction[-1])
+    if direction not in (-1.0, 0.0, 1.0):
+        raise ValueError(f"direction {direction} is not -1, 0 or 1")
+    strength, atr = float(result.strength[-1]), float(result.atr[-1])
+    if direction and not (0.0 <= strength <= 1.0 and math.isfinite(atr) and atr >= 0.0):
+        raise ValueError(f"strength {strength} or atr {atr} is out of range")
+    return int(direction), strength, atr
