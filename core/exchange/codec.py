@@ -28,6 +28,7 @@ from core.exchange.rest_codec import ORDER_STATUS
 from core.exchange.symbols import SymbolMap
 
 _DETAIL_LIMIT = 200
+_MALFORMED = (msgspec.MsgspecError, ValueError, KeyError, ArithmeticError, RecursionError)
 _EXECUTES = frozenset({ExecutionType.TRADE, ExecutionType.CALCULATED})
 
 
@@ -177,29 +178,25 @@ class UserStreamCodec:
     def decode(self, frame: bytes) -> VenueFact:
         """One frame, bare or wrapped as combined streams send it."""
         try:
-            event = self._events.decode(frame)
-        except msgspec.MsgspecError as error:
+            return self._fact(self._events.decode(frame))
+        except _MALFORMED as error:
             return self._unusual(frame, error)
-        try:
-            return self._fact(event)
-        except (KeyError, ValueError, ArithmeticError) as error:
-            return self._unknown(frame, error)
 
     def _unusual(self, frame: bytes, error: Exception) -> VenueFact:
         """A wrapped frame, or one that is unknown or malformed."""
         try:
             inner = bytes(self._envelopes.decode(frame).data)
-        except msgspec.MsgspecError:
+        except _MALFORMED:
             return self._unknown(frame, error)
         try:
             return self._fact(self._events.decode(inner))
-        except (msgspec.MsgspecError, KeyError, ValueError, ArithmeticError) as inner_error:
+        except _MALFORMED as inner_error:
             return self._unknown(inner, inner_error)
 
     def _unknown(self, frame: bytes, error: Exception) -> UnknownEvent:
         try:
             head = self._heads.decode(frame)
-        except msgspec.MsgspecError:
+        except _MALFORMED:
             head = _Head()
         detail = f"{type(error).__name__}: {error}"[:_DETAIL_LIMIT]
         return UnknownEvent(name=head.e, detail=detail, event_ms=_ms(head.E))

@@ -3,7 +3,7 @@
 ccxt signs and routes; the sending itself is ours (its `fetch` is replaced), because an answer must
 keep its status, body and headers to be judged, and because ccxt's own limiter would hold the
 stop back 200 ms behind the entry. Nothing of aiohttp or ccxt escapes: every failure is one of
-`core.domain.errors` raised `from None`, so no header, URL or signature can end in a trace.
+`core.domain.errors` without a context, so no header, URL or signature can end in a trace.
 
 Keeps INV-04 (a lost answer of a mutating call is an unknown outcome) and INV-08 (lanes).
 """
@@ -34,7 +34,7 @@ ConnectorFactory = Callable[[], aiohttp.BaseConnector]
 REQUEST_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
 TIME_SAMPLES = 3
-_DECODE_ERRORS = (msgspec.MsgspecError, ValueError, KeyError, ArithmeticError)
+_DECODE_ERRORS = (msgspec.MsgspecError, ValueError, KeyError, ArithmeticError, RecursionError)
 _TIME_DECODER = msgspec.json.Decoder(TimeBody)
 
 
@@ -106,7 +106,8 @@ class Gateway:
         try:
             return decode(body)
         except _DECODE_ERRORS as error:
-            raise error_map.unreadable(200, str(error), mutating=call.mutating) from None
+            detail = str(error)
+        raise error_map.unreadable(200, detail, mutating=call.mutating)
 
     async def sync_time(self, samples: int = TIME_SAMPLES) -> None:
         """Measure the exchange's clock. Raises the error family when it cannot be reached."""
@@ -116,7 +117,7 @@ class Gateway:
             received = self._clock.monotonic()
             try:
                 server_ms = _TIME_DECODER.decode(body).server_time
-            except msgspec.MsgspecError as error:
+            except _DECODE_ERRORS as error:
                 raise error_map.unreadable(200, str(error), mutating=False) from None
             self.time.add_sample(sent, received, server_ms)
 
@@ -142,12 +143,15 @@ class Gateway:
             raise CredentialsDead("no API key is configured for this venue")
         cost = call.weight_of(params) if weight is None else weight
         await self.budget.acquire(lane, cost, orders=1 if call.counts_order else 0)
+        failure: VenueError | None = None
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer = await getattr(self._api, call.method)(dict(params))
+                status, headers, body = await getattr(self._api, call.method)(dict(params))
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise error_map.from_transport(error, mutating=call.mutating) from None
-        status, headers, body = answer
+            failure = error_map.from_transport(error, mutating=call.mutating)
+        # Raised outside the handler: an implicit context would carry the request's headers along.
+        if failure is not None:
+            raise failure
         return self._judge(call, status, headers, body)
 
     def _judge(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> bytes:
