@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import ConfigDict, PrivateAttr, ValidationError
+from pydantic import ConfigDict, PrivateAttr, ValidationError, model_serializer
 
 from core.domain.errors import ConfigError
 from core.kernel.config_checks import (
@@ -167,6 +167,11 @@ class TradingConfig(Settings):
         changed = type(self)(**{**self._given, **new})
         changed._warnings = self._warnings
         return changed
+
+    @model_serializer
+    def _dump(self) -> dict[str, str]:
+        """Whoever dumps the model gets what may be public."""
+        return self.settings_public()
 
     def settings_public(self) -> dict[str, str]:
         """Every key with its text, secrets masked; empty where nothing is set."""

@@ -29,6 +29,7 @@ E = TypeVar("E", bound=StrEnum)
 _DAY_MINUTES = 24 * 60
 _MINUTE_MS = 60_000
 _MAX_LEVELS = 9  # the level is one digit of the client order id
+_MAX_EXPONENT = 18
 _HOURS = re.compile(r"(\d{1,2})(?::(\d{2}))?\s*-\s*(\d{1,2})(?::(\d{2}))?")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
@@ -93,9 +94,12 @@ def read_decimal(value: object) -> Decimal:
         if value.endswith("%"):
             raise ValueError("write it as a fraction without the % sign: 0.75 % is 0.0075")
     try:
-        return decimal(value)
+        number = decimal(value)
     except ValueError:
         raise ValueError("must be a number such as 0.0075") from None
+    if number and not -_MAX_EXPONENT <= number.adjusted() <= _MAX_EXPONENT:
+        raise ValueError("must be a number of a sensible size")
+    return number
 
 
 def _lower(value: object) -> object:
