@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from math import isfinite
 
-from core.domain.errors import BotError
+from core.domain.errors import StorageError
 from core.domain.ports import JsonValue
 
 GENESIS = "0" * 64
@@ -24,7 +24,7 @@ RESERVED = frozenset({"seq", "ts", "venue", "prev_hash", "hash", "hmac"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class AuditError(BotError):
+class AuditError(StorageError):
     """Root of what can go wrong with the audit log."""
 
 

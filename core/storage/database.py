@@ -17,7 +17,7 @@ from typing import Protocol
 
 import aiosqlite
 
-from core.domain.errors import BotError
+from core.domain.errors import StorageError
 from core.storage.schema import MIGRATIONS
 
 Param = None | int | float | str
@@ -34,10 +34,6 @@ _REFUSALS = (
     UnicodeEncodeError,
 )
 _ROLLBACK_S = 2.0
-
-
-class StorageError(BotError):
-    """The database cannot do what was asked; the text is one line for the operator."""
 
 
 class RowRefused(StorageError):

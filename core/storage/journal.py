@@ -38,10 +38,15 @@ class Journal:
         self._database = database
         self._queue = queue
 
-    async def record_trade(self, trade: Trade, entry: OrderIntent) -> None:
-        """A new episode and its entry intent, in one transaction. Idempotent by trade_id."""
-        self._queue.put(("new trade", trade.trade_id), rows.add_trade(trade))
-        await self._queue.settle(self._put_intent(entry))
+    async def record_trade(self, trade: Trade, entry: OrderIntent | None) -> None:
+        """A new episode and its entry intent, in one transaction. Idempotent by trade_id.
+
+        `entry` is None for a position found on the exchange and adopted.
+        """
+        mark = self._queue.put(("new trade", trade.trade_id), rows.add_trade(trade))
+        if entry is not None:
+            mark = self._put_intent(entry)
+        await self._queue.settle(mark)
 
     async def record_attempt(self, record: OrderRecord) -> None:
         """Intent (if new) and this attempt with its client id, before the request leaves."""

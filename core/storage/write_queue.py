@@ -14,8 +14,9 @@ import asyncio
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+from core.domain.errors import StorageError
 from core.domain.ports import Clock
-from core.storage.database import Database, RowRefused, Statement, StorageError
+from core.storage.database import Database, RowRefused, Statement
 
 Trouble = Callable[[str], None]
 """Told in one line that storing fails, or works again."""

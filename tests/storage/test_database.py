@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core.kernel.clock import LiveClock
 from core.storage.database import (
     Database,
     RowRefused,
@@ -145,7 +146,7 @@ async def test_a_cancelled_write_leaves_no_open_transaction(database: Database) 
     for yields in range(12):
         write = asyncio.ensure_future(database.write([(ADD, (yields, "a")), (ADD, (yields, "b"))]))
         for _ in range(yields):
-            await asyncio.sleep(0)
+            await LiveClock().sleep(0)
         write.cancel()
         await asyncio.gather(write, return_exceptions=True)
         await database.execute(ADD, (100 + yields, "after"))

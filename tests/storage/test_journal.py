@@ -12,7 +12,8 @@ from storage_builders import fill, intent, order, trade
 
 from core.domain.enums import ExitReason, OrderStatus, Purpose
 from core.kernel.clock import LiveClock
-from core.storage.database import Database, StorageError, open_database
+from core.domain.errors import StorageError
+from core.storage.database import Database, open_database
 from core.storage.journal import Journal
 from core.storage.write_queue import WriteQueue
 
@@ -115,7 +116,7 @@ async def test_a_state_is_what_it_was_when_it_was_said(
     await journal.record_trade(trade(), intent())
     record = order(intent())
     recording = asyncio.ensure_future(journal.record_attempt(record))
-    await asyncio.sleep(0)
+    await LiveClock().sleep(0)
     record.status = OrderStatus.LIVE
     journal.note_order(record)  # said after the attempt, while that is on its way to the disk
     await recording
@@ -246,13 +247,13 @@ def test_the_last_thing_said_about_an_order_is_what_remains(
                 said[record.client_id] = clock
             if step == "attempt":
                 waiting.append(asyncio.ensure_future(journal.record_attempt(record)))
-                await asyncio.sleep(0)
+                await LiveClock().sleep(0)
             elif step == "order":
                 journal.note_order(record)
             elif step == "flush":
                 await journal.flush()
             else:
-                await asyncio.sleep(0)
+                await LiveClock().sleep(0)
         await asyncio.gather(*waiting)
         found = {r.client_id: r.updated_ms for r in (await journal.load()).orders}
         await database.close()
