@@ -1,13 +1,12 @@
 """A folder of its own for every test, and the sources of a configuration as one call."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from config_kit import Load
 
 from core.config import TradingConfig
-
-Load = Callable[..., TradingConfig]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from conftest import Load
+from config_kit import Load
 
 from core.config import RUNTIME_KEYS, TradingConfig
 from core.domain.enums import Tier

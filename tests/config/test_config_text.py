@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Load
+from config_kit import Load
 from dotenv import dotenv_values
 
 from core.config import TradingConfig, explain, render_effective
