@@ -1,0 +1,53 @@
+"""State of one contract inside the paper exchange (floor 2c): price, book, working orders."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from core.domain.enums import Side
+from core.domain.money import ZERO
+from core.paper.book import BookModel
+from core.paper.model import Contract
+from core.paper.records import AlgoOrder, Order
+
+
+@dataclass(slots=True)
+class Market:
+    """One symbol. `orders` rest in the book, `algos` wait for their trigger; both by id.
+
+    Mark and index price equal the last feed price: the feed has one price only, and a made-up
+    basis would trigger stops at prices nobody can check against the candles.
+    """
+
+    contract: Contract
+    book: BookModel
+    last_time_ms: int = 0
+    last_quantity: Decimal = ZERO
+    orders: dict[int, Order] = field(default_factory=dict)
+    algos: dict[int, AlgoOrder] = field(default_factory=dict)
+
+    @property
+    def symbol(self) -> str:
+        return self.contract.symbol
+
+    @property
+    def price(self) -> Decimal:
+        return self.book.price
+
+    @property
+    def mark(self) -> Decimal:
+        return self.book.price
+
+    @property
+    def index(self) -> Decimal:
+        return self.book.price
+
+    def resting_notional(self, side: Side) -> Decimal:
+        """Notional of working orders that could enlarge a position."""
+        return sum(
+            (
+                order.remaining * order.spec.price
+                for order in self.orders.values()
+                if order.spec.side is side and not order.spec.reduce_only
+            ),
+            ZERO,
+        )

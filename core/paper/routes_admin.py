@@ -1,0 +1,147 @@
+"""Rehearsal routes of the paper exchange under `/paper/` (floor 2c); absent unless enabled.
+
+`/paper/faults` (GET, POST, DELETE) plans misfortune, `/paper/action` (POST) causes it now, and
+`/paper/manual` (POST) trades as the account's owner would from the phone: no signature, ids in the
+exchange's own style.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import msgspec
+from aiohttp import web
+
+from core.paper import wire
+from core.paper.errors import ApiError, refuse
+from core.paper.exchange import PaperExchange
+from core.paper.faults import EventFault, FaultPlan, RestFault, TriggerFault
+from core.paper.limits import RateLimits
+from core.paper.orders_in import algo_spec, order_spec
+from core.paper.params import Params
+from core.paper.streams import Route, StreamHub, encode
+from core.paper.user_stream import UserStream
+
+
+class FaultRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Rules to add to the plan."""
+
+    rest: list[RestFault] = []
+    events: list[EventFault] = []
+    triggers: list[TriggerFault] = []
+
+
+class ActionRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """One thing to happen now. `route` empty means every socket."""
+
+    action: Literal["expire_listen_key", "disconnect", "ban", "liquidate"]
+    route: Literal["", "public", "market", "private"] = ""
+    symbol: str = ""
+    ms: int = 0
+
+
+class ManualRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A manual operation with the parameters of the REST call of the same kind."""
+
+    op: Literal["order", "algo", "cancel", "cancel_algo"]
+    params: dict[str, str]
+
+
+class Admin:
+    """Serves the rehearsal routes."""
+
+    def __init__(
+        self,
+        exchange: PaperExchange,
+        faults: FaultPlan,
+        hub: StreamHub,
+        users: UserStream,
+        limits: RateLimits,
+    ) -> None:
+        self._exchange = exchange
+        self._faults = faults
+        self._hub = hub
+        self._users = users
+        self._limits = limits
+        self._routes: Mapping[tuple[str, str], Callable[[str], object]] = {
+            ("GET", "/paper/faults"): self._list_faults,
+            ("POST", "/paper/faults"): self._add_faults,
+            ("DELETE", "/paper/faults"): self._clear_faults,
+            ("POST", "/paper/action"): self._act,
+            ("POST", "/paper/manual"): self._trade,
+        }
+
+    def serve(self, method: str, path: str, body: str) -> web.Response:
+        handler = self._routes.get((method, path))
+        try:
+            if handler is None:
+                raise refuse(-5000, f"Path {path}, Method {method} is invalid")
+            result = handler(body)
+        except ApiError as error:
+            return _json({"code": error.code, "msg": error.msg}, error.status)
+        except msgspec.MsgspecError as error:
+            return _json({"code": -1130, "msg": str(error)}, 400)
+        return _json(result, 200)
+
+    def _list_faults(self, _body: str) -> object:
+        plan = self._faults
+        return {
+            "rest": plan.rest,
+            "events": plan.events,
+            "triggers": plan.triggers,
+            "fired": plan.fired,
+        }
+
+    def _add_faults(self, body: str) -> object:
+        wish = msgspec.json.decode(body, type=FaultRequest)
+        self._faults.rest.extend(wish.rest)
+        self._faults.events.extend(wish.events)
+        self._faults.triggers.extend(wish.triggers)
+        return self._list_faults(body)
+
+    def _clear_faults(self, body: str) -> object:
+        self._faults.clear()
+        return self._list_faults(body)
+
+    def _act(self, body: str) -> object:
+        wish = msgspec.json.decode(body, type=ActionRequest)
+        if wish.action == "expire_listen_key":
+            self._users.expire_key()
+        elif wish.action == "disconnect":
+            self._hub.close_route(Route(wish.route) if wish.route else None)
+        elif wish.action == "ban":
+            self._limits.ban(wish.ms)
+        elif wish.symbol not in self._exchange.markets:
+            raise refuse(-1121)
+        else:
+            self._exchange.liquidate(wish.symbol)
+        return {"code": 200, "msg": "success"}
+
+    def _trade(self, body: str) -> object:
+        wish = msgspec.json.decode(body, type=ManualRequest)
+        params = Params(wish.params)
+        if wish.op == "order":
+            order = self._exchange.matcher.submit(order_spec(self._exchange, params))
+            return wire.order_row(order)
+        if wish.op == "algo":
+            return wire.algo_reply(self._exchange.algos.place(algo_spec(self._exchange, params)))
+        if wish.op == "cancel_algo":
+            algo = self._exchange.algos.find(
+                params.optional_integer("algoId"), params.optional("clientAlgoId")
+            )
+            if algo is None:
+                raise refuse(-2011)
+            self._exchange.algos.cancel(algo)
+            return wire.algo_cancel(algo)
+        found = self._exchange.matcher.find(
+            params.symbol(self._exchange.markets),
+            params.optional_integer("orderId"),
+            params.optional("origClientOrderId"),
+        )
+        if found is None:
+            raise refuse(-2011)
+        self._exchange.matcher.cancel(found)
+        return wire.order_row(found)
+
+
+def _json(payload: object, status: int) -> web.Response:
+    return web.Response(body=encode(payload), status=status, content_type="application/json")

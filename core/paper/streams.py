@@ -1,0 +1,205 @@
+"""WebSocket fan-out (floor 2c): stream names, routes, connections, subscriptions.
+
+A frame is encoded once per event, not once per subscriber. A subscription on the wrong route is
+acknowledged and then silent, as on the venue. Each connection has a bounded outbox; a client that
+does not read loses its connection, never the exchange's memory (INV-16).
+"""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import msgspec
+
+from core.domain.market import TIMEFRAMES_MS
+
+OUTBOX_LIMIT = 20_000
+MAX_STREAMS = 1024
+_SYMBOL_STREAM = re.compile(r"^([^@!/]+)@([A-Za-z]+)(?:_(\w+))?(@1s)?$")
+
+
+class Route(StrEnum):
+    PUBLIC = "public"
+    MARKET = "market"
+    PRIVATE = "private"
+
+
+class Topic(StrEnum):
+    """What a stream carries, as spelt in its name."""
+
+    BOOK = "bookTicker"
+    TRADE = "aggTrade"
+    KLINE = "kline"
+    MARK = "markPrice"
+    TICKER = "ticker"
+    MINI = "miniTicker"
+
+    @property
+    def route(self) -> Route:
+        return Route.PUBLIC if self is Topic.BOOK else Route.MARKET
+
+
+@dataclass(frozen=True, slots=True)
+class StreamName:
+    """A stream we serve. `symbol` is empty for all markets, `fast` is `@1s` of markPrice."""
+
+    text: str
+    topic: Topic
+    symbol: str = ""
+    interval: str = ""
+    fast: bool = False
+
+
+_ALL_MARKETS = {
+    name: StreamName(name, topic, fast=name.endswith("@1s"))
+    for name, topic in (
+        ("!bookTicker", Topic.BOOK),
+        ("!markPrice@arr", Topic.MARK),
+        ("!markPrice@arr@1s", Topic.MARK),
+        ("!ticker@arr", Topic.TICKER),
+        ("!miniTicker@arr", Topic.MINI),
+    )
+}
+
+
+def parse_stream(text: str, symbols: Mapping[str, object]) -> StreamName | None:
+    """The stream a name means, None when it is unknown (which is acknowledged and silent)."""
+    if text in _ALL_MARKETS:
+        return _ALL_MARKETS[text]
+    match = _SYMBOL_STREAM.match(text)
+    if match is None or match[1] != match[1].lower() or match[1].upper() not in symbols:
+        return None
+    kind, interval, fast = match[2], match[3] or "", bool(match[4])
+    topic = next((topic for topic in Topic if topic.value == kind), None)
+    if topic is None or (interval != "") != (topic is Topic.KLINE):
+        return None
+    if (interval and interval not in TIMEFRAMES_MS) or (fast and topic is not Topic.MARK):
+        return None
+    return StreamName(text, topic, match[1].upper(), interval, fast)
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """One client socket as the hub sees it. `keys` maps a listen key to its event allow-list."""
+
+    route: Route
+    combined: bool
+    names: dict[str, StreamName | None] = field(default_factory=dict)
+    keys: dict[str, frozenset[str]] = field(default_factory=dict)
+    outbox: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(OUTBOX_LIMIT))
+    overflowed: bool = False
+    incoming: deque[float] = field(default_factory=lambda: deque(maxlen=11))
+
+    def send(self, frame: bytes) -> None:
+        """Queue a frame; on overflow the connection is to be closed."""
+        if self.overflowed:
+            return
+        try:
+            self.outbox.put_nowait(frame)
+        except asyncio.QueueFull:
+            self.close()
+
+    def close(self) -> None:
+        """Ask the writer to close after what it has; drops the rest when the outbox is full."""
+        self.overflowed = True
+        while self.outbox.full():
+            self.outbox.get_nowait()
+        self.outbox.put_nowait(None)
+
+
+def encode(payload: object) -> bytes:
+    return msgspec.json.encode(payload)
+
+
+def _wrapped(name: str, raw: bytes) -> bytes:
+    return b'{"stream":%b,"data":%b}' % (msgspec.json.encode(name), raw)
+
+
+class StreamHub:
+    """All connections and who listens to what."""
+
+    def __init__(self, symbols: Mapping[str, object]) -> None:
+        self._symbols = symbols
+        self._connections: dict[Connection, None] = {}
+        self._listeners: dict[str, dict[Connection, None]] = {}
+        self.on_demand: Callable[[], None] = lambda: None
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        return tuple(self._connections)
+
+    def wanted(self) -> list[StreamName]:
+        """Streams somebody listens to on the right route."""
+        found: dict[str, StreamName] = {}
+        for connection in self._connections:
+            for name in connection.names.values():
+                if name is not None and name.topic.route is connection.route:
+                    found[name.text] = name
+        return list(found.values())
+
+    def add(self, connection: Connection) -> None:
+        self._connections[connection] = None
+
+    def remove(self, connection: Connection) -> None:
+        self._connections.pop(connection, None)
+        self.unsubscribe(connection, tuple(connection.names))
+
+    def subscribe(self, connection: Connection, names: Iterable[str]) -> None:
+        for text in names:
+            name = parse_stream(text, self._symbols)
+            connection.names[text] = name
+            if name is not None and name.topic.route is connection.route:
+                self._listeners.setdefault(text, {})[connection] = None
+        self.on_demand()
+
+    def unsubscribe(self, connection: Connection, names: Iterable[str]) -> None:
+        for text in names:
+            connection.names.pop(text, None)
+            listeners = self._listeners.get(text)
+            if listeners is not None:
+                listeners.pop(connection, None)
+                if not listeners:
+                    del self._listeners[text]
+        self.on_demand()
+
+    def publish(self, name: str, payload: object) -> None:
+        """Send one payload to everyone who listens to `name`."""
+        listeners = self._listeners.get(name)
+        if listeners:
+            self._send(name, encode(payload), tuple(listeners))
+
+    def publish_private(self, listen_key: str, event: str, payload: object) -> None:
+        """Send a user event to the sockets of a listen key whose allow-list admits it."""
+        targets = [
+            connection
+            for connection in self._connections
+            if listen_key in connection.keys
+            and (not connection.keys[listen_key] or event in connection.keys[listen_key])
+        ]
+        if targets:
+            self._send(listen_key, encode(payload), targets)
+
+    @staticmethod
+    def _send(name: str, raw: bytes, targets: Iterable[Connection]) -> None:
+        wrapped = b""
+        for connection in targets:
+            if connection.combined:
+                wrapped = wrapped or _wrapped(name, raw)
+                connection.send(wrapped)
+            else:
+                connection.send(raw)
+
+    def close_key(self, listen_key: str) -> None:
+        """Close every socket of a listen key."""
+        for connection in self.connections:
+            if listen_key in connection.keys:
+                connection.close()
+
+    def close_route(self, route: Route | None) -> None:
+        """Cut all sockets of a route, or all of them."""
+        for connection in self.connections:
+            if route is None or connection.route is route:
+                connection.close()
