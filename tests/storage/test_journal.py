@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from storage_builders import fill, intent, order, trade
 
 from core.domain.enums import ExitReason, OrderStatus, Purpose
-from core.kernel.clock import LiveClock
 from core.domain.errors import StorageError
+from core.kernel.clock import LiveClock
 from core.storage.database import Database, open_database
 from core.storage.journal import Journal
 from core.storage.write_queue import WriteQueue
