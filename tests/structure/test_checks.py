@@ -199,6 +199,7 @@ def test_what_tests_may_do(tree: Path, text: str) -> None:
         "try:\n    f()\nexcept OSError:\n    pass\n",
         'def f():\n    """Never dapi."""\n',
         "x = g()  # type: ignore[no-untyped-call]  # the library has no types\n",
+        f"x = f({'y' * 80})  # noqa: BLE001 - a reason that does not fit into the width\n",
     ],
 )
 def test_what_program_code_may_do(tree: Path, text: str) -> None:
