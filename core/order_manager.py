@@ -50,7 +50,7 @@ from core.oms.inbox import Inbox
 from core.oms.keeper import Keeper, KeeperRules
 from core.oms.outcomes import OutcomeResolver
 from core.oms.reconciler import Reconciler, ReconcileRules
-from core.oms.sender import Sender
+from core.oms.sender import ExpectEcho, Sender
 from core.oms.state import SymbolState, Tracker, Wake
 
 _DEGRADED_INTERVAL_S = 2.0
@@ -87,6 +87,7 @@ class OrderManager:
         instruments: InstrumentSource,
         clock: Clock,
         supervisor: Supervisor,
+        expect_echo: ExpectEcho,
     ) -> None:
         self._rules = rules
         self._exchange = exchange
@@ -109,6 +110,7 @@ class OrderManager:
             facts=facts,
             evidence=self._evidence,
             clock=clock,
+            expect_echo=expect_echo,
         )
         self._keeper = Keeper(
             rules=KeeperRules(

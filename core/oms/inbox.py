@@ -8,7 +8,7 @@ Whatever does not fit leads to a reconcile; nothing is silently dropped (INV-05,
 from collections import deque
 from collections.abc import Callable
 
-from core.domain.enums import Severity, StreamState
+from core.domain.enums import Severity
 from core.domain.facts import (
     AccountConfigUpdate,
     AccountUpdate,
@@ -17,7 +17,6 @@ from core.domain.facts import (
     ListenKeyExpired,
     MarginCall,
     OrderUpdate,
-    StreamChanged,
     TradeLite,
     UnknownEvent,
     UserStreamDown,
@@ -67,9 +66,9 @@ class Inbox:
     def receive(self, fact: VenueFact) -> None:
         """Take one fact. On overflow the buffer is dropped: the next snapshot has it all."""
         if isinstance(fact, UserStreamUp):
-            self._stream_is_up(fact)
+            self._stream_is_up()
         elif isinstance(fact, UserStreamDown):
-            self._stream_is_down(fact)
+            self._stream_is_down()
         elif self._buffering:
             if len(self._buffer) >= _BUFFER_LIMIT:
                 self._buffer.clear()
@@ -84,22 +83,17 @@ class Inbox:
         while self._buffer:
             self.apply(self._buffer.popleft())
 
-    def _stream_is_up(self, fact: UserStreamUp) -> None:
+    def _stream_is_up(self) -> None:
         self.stream_up = True
         self.epoch += 1
         self._buffering = True
-        self._publish_stream(StreamState.LIVE, f"reconnects {fact.reconnects}", fact.at_ms)
         self._ask_reconcile("user stream connected")
 
-    def _stream_is_down(self, fact: UserStreamDown) -> None:
+    def _stream_is_down(self) -> None:
         if not self.stream_up:
             return
         self.stream_up = False
-        self._publish_stream(StreamState.DEGRADED, fact.reason, fact.at_ms)
         self._ask_reconcile("user stream down")
-
-    def _publish_stream(self, state: StreamState, detail: str, at_ms: int) -> None:
-        self._facts.publish(StreamChanged(stream="user", state=state, detail=detail, at_ms=at_ms))
 
     def apply(self, event: VenueFact) -> None:
         """Apply one decoded user-stream event. Unknown or unfitting ones lead to a reconcile."""

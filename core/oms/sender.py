@@ -6,6 +6,7 @@ now" is tried again with the next attempt; a lost answer is never re-sent, it be
 """
 
 import asyncio
+from collections.abc import Callable
 
 from core.domain.enums import Lane, OrderStatus, Purpose, Severity
 from core.domain.errors import (
@@ -28,6 +29,8 @@ from core.oms.state import SymbolState, Tracker
 
 _ATTEMPTS = {Lane.PROTECT: 3, Lane.MANAGE: 2, Lane.DATA: 1}
 _PAUSE = 0.2
+ExpectEcho = Callable[[str], None]
+"""Told of each accepted order: its own event must follow, or the user stream is deaf."""
 
 
 class Sender:
@@ -44,6 +47,7 @@ class Sender:
         facts: FactPublisher,
         evidence: Evidence,
         clock: Clock,
+        expect_echo: ExpectEcho,
     ) -> None:
         self._instance = instance
         self._tracker = tracker
@@ -53,6 +57,7 @@ class Sender:
         self._facts = facts
         self._evidence = evidence
         self._clock = clock
+        self._expect_echo = expect_echo
 
     def record(self, state: SymbolState, intent: OrderIntent, attempt: int = 0) -> OrderRecord:
         """A new record of `intent`, known to the state before anything is written or sent."""
@@ -181,6 +186,7 @@ class Sender:
             self._evidence.settle(state, record, OrderStatus.UNKNOWN, "no answer", str(error))
             return True
         self._evidence.snapshot(state, record, seen, "answer")
+        self._expect_echo(record.client_id)
         return True
 
     async def cancel(self, state: SymbolState, record: OrderRecord, lane: Lane) -> None:
