@@ -85,25 +85,37 @@ def parse_name(path: Path) -> FileName | None:
     return None
 
 
-def read_archive(path: Path) -> dict[str, Series]:
-    """All series under `path` (a file, or a folder searched through) by recorded symbol.
+def find_files(path: Path) -> dict[str, list[FileName]]:
+    """Candle files under `path` (a file, or a folder searched through) by recorded symbol.
 
-    Of a symbol recorded at several intervals the finest is read. Raises DataError when nothing
-    there is a candle file or when any that is read is defective.
+    Raises DataError when there is none.
     """
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     found = sorted(path.rglob("*")) if path.is_dir() else [path]
-    names = [name for name in map(parse_name, found) if name is not None]
-    if not names:
+    by_symbol: dict[str, list[FileName]] = {}
+    for name in map(parse_name, found):
+        if name is not None:
+            by_symbol.setdefault(name.symbol, []).append(name)
+    if not by_symbol:
         raise DataError(
             f"{path}: no candle file here; expected names like BTCUSDT-1m-2025-05.zip"
             " (or .csv, .csv.gz)"
         )
-    by_symbol: dict[str, list[FileName]] = {}
-    for name in names:
-        by_symbol.setdefault(name.symbol, []).append(name)
-    return {symbol: _read_symbol(files) for symbol, files in sorted(by_symbol.items())}
+    return dict(sorted(by_symbol.items()))
+
+
+def read_archive(path: Path) -> dict[str, Series]:
+    """All series under `path` by recorded symbol. Raises DataError."""
+    return {symbol: read_symbol(files) for symbol, files in find_files(path).items()}
+
+
+def read_symbol(files: Sequence[FileName]) -> Series:
+    """The files of one symbol as one series; of several intervals the finest. Raises DataError."""
+    finest = min(files, key=lambda name: name.interval_ms)
+    same = [name for name in files if name.interval == finest.interval]
+    table = stitched([read_file(name) for name in same], f"{finest.path.parent} {finest.symbol}")
+    return packed(table, finest.symbol, finest.base, finest.interval)
 
 
 def read_file(name: FileName) -> Table:
@@ -114,13 +126,6 @@ def read_file(name: FileName) -> Table:
     except _BROKEN as error:
         reason = str(error) or type(error).__name__
         raise DataError(f"{name.path}: unreadable or truncated: {reason}") from error
-
-
-def _read_symbol(files: Sequence[FileName]) -> Series:
-    finest = min(files, key=lambda name: name.interval_ms)
-    same = [name for name in files if name.interval == finest.interval]
-    table = stitched([read_file(name) for name in same], f"{finest.path.parent} {finest.symbol}")
-    return packed(table, finest.symbol, finest.base, finest.interval)
 
 
 @contextmanager

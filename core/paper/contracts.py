@@ -41,7 +41,7 @@ def build_contracts(
         if symbol in contracts:
             continue
         base = symbol.removesuffix(quote)
-        if base in (symbol, ""):
+        if base == symbol or not base.isalnum():
             raise ValueError(f"symbol {symbol!r} is not a contract quoted in {quote}")
         contracts[symbol] = _contract(_derived_row(base, known.get(symbol, ())), quote)
     for symbol, candles in known.items():

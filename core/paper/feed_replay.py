@@ -20,7 +20,7 @@ import numpy as np
 
 from core.domain.errors import DataError
 from core.domain.ports import Clock
-from core.paper.archive import read_archive
+from core.paper.archive import FileName, find_files, read_symbol
 from core.paper.archive_series import Series
 from core.paper.model import FeedSink, PaperCandle, Tick
 from core.paper.pacing import wait_until
@@ -160,9 +160,10 @@ class ReplayFeed:
         opens_at_ms: int | None = None,
     ) -> None:
         self._path = path
-        recorded = _as_quote(read_archive(path), quote)
+        files = _as_quote(find_files(path), quote)
         if symbols is not None:
-            recorded = _chosen(recorded, symbols, path)
+            files = _chosen(files, symbols, path)
+        recorded = {symbol: read_symbol(names) for symbol, names in files.items()}
         start = start_ms
         if start is None:
             start = max(series.first_ms for series in recorded.values()) + warmup_ms
@@ -285,23 +286,25 @@ def _time(played: tuple[Minute, _Track]) -> int:
     return played[0].time
 
 
-def _as_quote(recorded: dict[str, Series], quote: str) -> dict[str, Series]:
-    """Series by the symbol they are played as; a recording in the wanted coin goes first."""
-    played: dict[str, Series] = {}
-    for series in recorded.values():
-        symbol = f"{series.base}{quote}"
-        if symbol not in played or series.symbol == symbol:
-            played[symbol] = series
+def _as_quote(found: dict[str, list[FileName]], quote: str) -> dict[str, list[FileName]]:
+    """Files by the symbol they are played as; a recording in the wanted coin goes first."""
+    played: dict[str, list[FileName]] = {}
+    for recorded, names in found.items():
+        symbol = f"{names[0].base}{quote}"
+        if symbol not in played or recorded == symbol:
+            played[symbol] = names
     return played
 
 
-def _chosen(recorded: dict[str, Series], symbols: Sequence[str], path: Path) -> dict[str, Series]:
-    missing = [symbol for symbol in symbols if symbol not in recorded]
+def _chosen(
+    files: dict[str, list[FileName]], symbols: Sequence[str], path: Path
+) -> dict[str, list[FileName]]:
+    missing = [symbol for symbol in symbols if symbol not in files]
     if missing:
         raise DataError(
-            f"{path}: no candles for {', '.join(missing)}; recorded are {', '.join(recorded)}"
+            f"{path}: no candles for {', '.join(missing)}; recorded are {', '.join(files)}"
         )
-    return {symbol: recorded[symbol] for symbol in symbols}
+    return {symbol: files[symbol] for symbol in symbols}
 
 
 def _finest(track: _Track) -> tuple[PaperCandle, ...]:

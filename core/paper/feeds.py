@@ -32,7 +32,7 @@ class FeedOptions:
 
     `symbols` (`BTCUSDC`) restricts the market, None plays everything known. `warmup_minutes` is the
     history wanted before the start. `start_ms` is where the synthetic market begins (None: the
-    clock's now) and, with `end_ms`, bounds a replay in the time of the recording; `wall_clock` moves
+    clock's now); with `end_ms` it bounds a replay in the time of the recording. `wall_clock` moves
     a replay so that it opens at the clock's own time.
     """
 
