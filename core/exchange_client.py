@@ -441,7 +441,7 @@ def _library(
     config: dict[str, object] = {"enableRateLimit": False, "options": options}
     if credentials is not None:
         config["apiKey"] = credentials.api_key.get_secret_value()
-        config["secret"] = credentials.secret.get_secret_value()
+        config["secret"] = _secret_text(credentials.secret)
     api: Any = load_exchange_class("binanceusdm")(config)
     if endpoints.is_demo:
         api.enable_demo_trading(True)  # noqa: FBT003 - ccxt's signature
@@ -465,6 +465,11 @@ def _library(
     if credentials is not None:
         _check_signing(library)
     return library
+
+
+def _secret_text(secret: SecretStr) -> str:
+    """Without the white space of files: the library tells Ed25519 from RSA by the text's length."""
+    return "\n".join(line.strip() for line in secret.get_secret_value().strip().splitlines())
 
 
 def _check_signing(library: _Library) -> None:

@@ -176,6 +176,8 @@ class Stub:
         self.socket_urls: list[str] = []
         self.socket_opened = asyncio.Event()
         self.silent_pings = False
+        self.released = asyncio.Event()
+        """Set at the end: hanging requests go on."""
         self.answer("GET", "/fapi/v1/time", lambda _: Reply({"serverTime": self.now_ms()}))
         self.answer("GET", "/fapi/v1/exchangeInfo", Reply(EXCHANGE_INFO))
         self.answer("GET", "/fapi/v1/leverageBracket", Reply(BRACKETS))
@@ -206,6 +208,7 @@ class Stub:
         self.endpoints = Endpoints(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}")
 
     async def stop(self) -> None:
+        self.released.set()
         for socket in self.sockets:
             await socket.close()
         if self._runner is not None:
@@ -232,7 +235,7 @@ class Stub:
             text = f"Path {seen.path}, Method {seen.method} is invalid"
             reply = Reply({"code": -5000, "msg": text}, 404)
         if reply.hang:
-            await asyncio.sleep(3_600)
+            await self.released.wait()
         if reply.drop:
             assert request.transport is not None
             request.transport.abort()
