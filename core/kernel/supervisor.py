@@ -31,7 +31,8 @@ class Supervisor:
     def __init__(self, clock: Clock, on_failure: TaskFailed) -> None:
         self._clock = clock
         self._on_failure = on_failure
-        self._tasks: set[asyncio.Task[None]] = set()
+        # a dict for its order: tasks are cancelled in the order they were spawned, in every run
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._closing = False
 
     @property
@@ -43,9 +44,12 @@ class Supervisor:
         if self._closing:
             raise RuntimeError(f"supervisor is closing, cannot spawn {name}")
         task = asyncio.create_task(self._run(name, work, restart), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._forget)
         return task
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
 
     async def _run(self, name: str, work: Work, restart: Restart | None) -> None:
         failures: list[float] = []
