@@ -15,7 +15,7 @@ from core.paper.model import Contract
 
 _LEVELS = 100
 _PROFILE = 16
-_SPREAD_RATIO = Decimal("0.00002")
+_SPREAD_RATIO = Decimal("0.00001")
 _SPACING_RATIO = Decimal("0.00005")
 _TOP_NOTIONAL_SHARE = Decimal("0.4")
 _MIN_TOP_NOTIONAL = Decimal(4000)

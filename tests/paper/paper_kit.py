@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -204,7 +205,7 @@ class Venue:
 
     async def call(
         self, method: str, path: str, *, signed: bool = True, **params: object
-    ) -> tuple[int, object]:
+    ) -> tuple[int, Any]:
         """One raw request, parameters in the query; (status, decoded body)."""
         pairs = dict(params)
         if signed:
@@ -215,3 +216,9 @@ class Venue:
         url = URL(f"{self.endpoints.rest}{path}?{query}", encoded=True)
         async with self.http.request(method, url, headers={"X-MBX-APIKEY": API_KEY}) as answer:
             return answer.status, await answer.json()
+
+
+async def api(venue: Venue, method: str, path: str, wish: object = None) -> tuple[int, Any]:
+    """One request to a rehearsal route."""
+    async with venue.http.request(method, venue.endpoints.rest + path, json=wish) as answer:
+        return answer.status, await answer.json()
