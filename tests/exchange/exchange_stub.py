@@ -216,7 +216,7 @@ class Stub:
 
     async def next_socket(self) -> web.WebSocketResponse:
         """The socket opened after the last call of this method."""
-        await asyncio.wait_for(self.socket_opened.wait(), 5)
+        await asyncio.wait_for(self.socket_opened.wait(), 120)
         self.socket_opened.clear()
         return self.sockets[-1]
 
