@@ -9,12 +9,11 @@ character of the secret, at most a short hash of a long one so that two keys can
 
 import hashlib
 import html
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from urllib.parse import quote, quote_plus
 
 from pydantic import SecretStr
 
@@ -25,6 +24,10 @@ _SHORTEST = 6
 """Shorter values are hidden by field name only: by value they would blank ordinary words."""
 _HASHED_FROM = 24
 """A hash of a shorter secret could be searched for."""
+
+_PEM_EDGE = re.compile(r"-----[A-Z ]+-----")
+_UNCHANGED = re.compile(r"[A-Za-z0-9_.~-]+")
+_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\f": "f", "\b": "b"}
 
 _SECRET_NAMES = (
     "secret",
@@ -101,9 +104,8 @@ class Redactor:
     """Replaces secrets in text and in JSON values. Reading is safe from any thread."""
 
     def __init__(self, secrets: Iterable[SecretStr] = ()) -> None:
-        self._markers: dict[str, str] = {}
-        self._known: tuple[str, ...] = ()
-        self._pattern: re.Pattern[str] | None = None
+        self._secrets: dict[str, str] = {}
+        self._known: _Known | None = None
         for secret in secrets:
             self.register(secret)
 
@@ -113,15 +115,12 @@ class Redactor:
         marker = MARKER
         if len(value) >= _HASHED_FROM:
             marker = f"[redacted:{hashlib.sha256(value.encode()).hexdigest()[:8]}]"
-        markers = dict(self._markers)
-        for part in {value, *(line.strip() for line in value.splitlines())}:
-            if len(part) >= _SHORTEST and not part.startswith("-----"):
-                markers.update(dict.fromkeys(_forms(part), marker))
-        # Longest first, so that a form which contains another is replaced as a whole.
-        known = tuple(sorted(markers, key=lambda form: (-len(form), form)))
-        self._markers = markers
-        self._pattern = re.compile("|".join(map(re.escape, known))) if known else None
-        self._known = known
+        secrets = dict(self._secrets)
+        for part in (value, *(line.strip() for line in value.splitlines())):
+            if len(part) >= _SHORTEST and not _PEM_EDGE.fullmatch(part):
+                secrets[part] = marker
+        self._secrets = secrets
+        self._known = _Known.of(secrets) if secrets else None
 
     def is_clean(self, text: str) -> bool:
         """True when `redact_text` would return `text` unchanged."""
@@ -132,9 +131,8 @@ class Redactor:
 
         Returns the same object when there is nothing to hide.
         """
-        clean = text
-        if self._pattern is not None and [form for form in self._known if form in clean]:
-            clean = self._pattern.sub(self._marker, clean)
+        known = self._known
+        clean = text if known is None else known.hide(text)
         lowered = clean.lower()
         hints = {word for word in _HINTS if word in lowered}
         if hints:
@@ -175,8 +173,32 @@ class Redactor:
             return _hide(value)
         return self._redacted(value)
 
-    def _marker(self, match: re.Match[str]) -> str:
-        return self._markers[match.group()]
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What finds the registered secrets; one object, so that other threads see all of it or none.
+
+    `cores` are parts of the secrets that no encoding changes: a cheap test before the expression.
+    """
+
+    cores: tuple[str, ...]
+    pattern: re.Pattern[str]
+    markers: tuple[str, ...]
+
+    @staticmethod
+    def of(secrets: Mapping[str, str]) -> "_Known":
+        # Longest first, so that a secret which contains another is replaced as a whole.
+        parts = sorted(secrets, key=lambda part: (-len(part), part))
+        return _Known(
+            cores=tuple({max(_UNCHANGED.findall(part), key=len, default=""): 0 for part in parts}),
+            pattern=re.compile("|".join(f"({''.join(map(_any_form, part))})" for part in parts)),
+            markers=tuple(secrets[part] for part in parts),
+        )
+
+    def hide(self, text: str) -> str:
+        if not [core for core in self.cores if core in text]:
+            return text
+        return self.pattern.sub(lambda found: self.markers[(found.lastindex or 1) - 1], text)
 
 
 @lru_cache(maxsize=4096)
@@ -210,16 +232,24 @@ def _hide(value: JsonValue) -> JsonValue:
     return [_hide(inner) for inner in value]
 
 
-def _forms(value: str) -> set[str]:
-    encoded = quote(value, safe="")
-    return {
-        value,
-        encoded,
-        re.sub(r"%[0-9A-F]{2}", lambda match: match.group().lower(), encoded),
-        quote(value),
-        quote_plus(value),
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
-        repr(value)[1:-1],
-        html.escape(value),
-    }
+def _any_form(character: str) -> str:
+    """Expression for one character of a secret: as it is, or encoded, however many times over."""
+    if _UNCHANGED.fullmatch(character):
+        return re.escape(character)
+    octets = character.encode("utf-8", "replace")
+    units = character.encode("utf-16-be", "replace")
+    number = ord(character)
+    forms = [
+        re.escape(character),
+        "".join(f"%(?:25)*(?i:{octet:02x})" for octet in octets),
+        "".join(rf"\\+u(?i:{units[at : at + 2].hex()})" for at in range(0, len(units), 2)),
+        rf"\\+(?i:x{number:02x}|u{number:04x}|u{number:08x})",
+    ]
+    if (named := html.escape(character)) != character:
+        forms.append(f"&(?:amp;)*{re.escape(named[1:])}")
+    if character in _ESCAPES:
+        forms.append(rf"\\+{_ESCAPES[character]}")
+    if character == " ":
+        forms.append(r"\+")
+    # Text inside text inside text: each level puts backslashes before what it escapes.
+    return rf"\\*(?:{'|'.join(forms)})"
