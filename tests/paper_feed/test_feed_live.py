@@ -113,6 +113,18 @@ def test_a_first_push_late_in_its_minute_plays_its_path(
     on_rig(scenario)
 
 
+def test_a_quiet_minute_closes_too() -> None:
+    async def scenario(parts: Rig) -> None:
+        ear = await parts.listen()
+        quiet = minute(NOW, ("100", "100", "100", "100"), volume="0", quote="0", trades=0)
+        await parts.stub.push(quiet, NOW + MINUTE, closed=True)
+        await ear.until(2)
+        assert ear.minutes() == [quiet]
+        assert [(t.price, t.volume) for t in ear.ticks()] == [(D(100), D(0))]
+
+    on_rig(scenario)
+
+
 def test_minutes_whose_closing_push_was_missed_are_fetched_and_played() -> None:
     async def scenario(parts: Rig) -> None:
         ear = await parts.listen()

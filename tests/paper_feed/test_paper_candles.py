@@ -178,6 +178,28 @@ def test_24h_statistics_include_the_open_minute() -> None:
     assert stats.weighted_average == (D("700.5") + 501) / D("9.003")
 
 
+def test_the_24h_window_begins_exactly_a_day_ago() -> None:
+    book = CandleBook([SYMBOL])
+    book.load(SYMBOL, [minute(START, ("500", "900", "100", "500")), minute(START + MINUTE)])
+    assert book.stats_24h(SYMBOL, START + DAY).high == D(900)
+    assert book.stats_24h(SYMBOL, START + DAY).volume == 2 * D("7.003")
+    later = book.stats_24h(SYMBOL, START + DAY + 1)
+    assert (later.open, later.high, later.volume) == (D("100.0"), D("101.5"), D("7.003"))
+
+
+def test_finer_numbers_in_mid_minute_lose_nothing() -> None:
+    book = CandleBook([SYMBOL])
+    book.load(SYMBOL, [minute(START, ("100", "100", "100", "100"), volume="1", quote="100")])
+    assert book.current(SYMBOL, "5m", START + MINUTE).close == 100
+    for price, volume in (("100", "1"), ("100.25", "0.04"), ("99.125", "2.0001")):
+        book.on_tick(Tick(SYMBOL, START + MINUTE, D(price), D(volume), False))
+    five = book.current(SYMBOL, "5m", START + MINUTE)
+    assert numbers(five) == (D(100), D("100.25"), D("99.125"), D("99.125"), D("4.0401"))
+    assert five.quote_volume == 100 + 100 + D("4.01") + D("99.125") * D("2.0001")
+    stats = book.stats_24h(SYMBOL, START + 2 * MINUTE)
+    assert (stats.high, stats.volume) == (D("100.25"), D("4.0401"))
+
+
 def test_nothing_known_yet_is_an_error_not_a_zero() -> None:
     book = CandleBook([SYMBOL])
     assert book.last_price(SYMBOL) is None
