@@ -1,9 +1,8 @@
 """Everything that must be true of the project, in one command: `python validate_project.py`.
 
-Upkeep floor, standard library only: the structure part runs before anything is installed. Order:
-structure, imports of every module, ruff, formatting, strict types, tests; cheap ones first, and all
-of them even when one fails. `--quick` leaves types and tests out. Exit code 0 when all passed, 1
-otherwise. Arguments after `--` go to pytest.
+Upkeep floor, standard library only: the structure checks run before anything is installed. Cheap
+checks come first, and all of them run even when one fails. `--quick` leaves types and tests out,
+`--only NAME` runs one. Exit code 0 when all passed, 1 otherwise. Arguments after `--` go to pytest.
 """
 
 import argparse
@@ -13,10 +12,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from checks import structure
-from checks.source import load
+from checks.source import Project, load
 
 ROOT = Path(__file__).resolve().parent
 IMPORT_ALL = """\
@@ -55,27 +55,27 @@ class Step:
 
 def steps(pytest_arguments: list[str]) -> Iterator[Step]:
     """All checks, cheapest first."""
-    yield Step("structure", check_structure)
-    yield Step("imports", check_imports)
-    yield Step("lint", lambda: run_tool("ruff", "check", "--quiet"))
-    yield Step("format", lambda: run_tool("ruff", "format", "--check", "--quiet"))
-    yield Step("types", lambda: run_tool("mypy", "--no-error-summary"), slow=True)
-    yield Step("tests", lambda: run_tool("pytest", *pytest_arguments), slow=True)
+    project = load(ROOT)
+    for name, check in structure.CHECKS.items():
+        yield Step(name, partial(check_structure, check, project))
+    yield Step("imports", partial(check_imports, project))
+    yield Step("lint", partial(run_tool, "ruff", "check", "--quiet"))
+    yield Step("format", partial(run_tool, "ruff", "format", "--check", "--quiet"))
+    yield Step("types", partial(run_tool, "mypy", "--no-error-summary"), slow=True)
+    yield Step("tests", partial(run_tool, "pytest", *pytest_arguments), slow=True)
 
 
-def check_structure() -> tuple[bool, str]:
-    """Layout, floors, names and tidiness."""
-    found = structure.violations(ROOT)
-    for group in found.values():
-        for each in group:
-            print(each)
-    counts = [f"{name} {len(group)}" for name, group in found.items() if group]
-    return not counts, ", ".join(counts)
+def check_structure(check: structure.Check, project: Project) -> tuple[bool, str]:
+    """One check of the tree."""
+    found = sorted(set(check(project)))
+    for each in found:
+        print(each)
+    return not found, f"{len(found)} violations" if found else ""
 
 
-def check_imports() -> tuple[bool, str]:
+def check_imports(project: Project) -> tuple[bool, str]:
     """Every module of the program can be imported, all in one fresh interpreter."""
-    names = [module.name for module in load(ROOT).sources]
+    names = [module.name for module in project.sources]
     command = [sys.executable, "-c", IMPORT_ALL, str(ROOT), *names]
     done = subprocess.run(command, cwd=ROOT, check=False)  # noqa: S603 - our own arguments
     return done.returncode == 0, f"{len(names)} modules"
@@ -102,9 +102,18 @@ def main(arguments: list[str]) -> int:
     """Run the checks and print the table."""
     parser = argparse.ArgumentParser(description="Check the whole project.")
     parser.add_argument("--quick", action="store_true", help="leave types and tests out")
+    parser.add_argument("--only", metavar="NAME", help="run this check alone")
     parser.add_argument("pytest", nargs="*", metavar="-- ARGUMENTS", help="passed to pytest")
     given = parser.parse_args(arguments)
-    outcomes = [run_step(step) for step in steps(given.pytest) if not (given.quick and step.slow)]
+    every = list(steps(given.pytest))
+    chosen = [
+        step
+        for step in every
+        if given.only == step.name or (given.only is None and not (given.quick and step.slow))
+    ]
+    if not chosen:
+        parser.error(f"no check {given.only!r}; there are {', '.join(step.name for step in every)}")
+    outcomes = [run_step(step) for step in chosen]
     print()
     for each in outcomes:
         verdict = "ok    " if each.passed else "FAILED"

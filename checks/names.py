@@ -15,8 +15,6 @@ def violations(project: Project) -> Iterator[Violation]:
             if _applies(project, module, rule):
                 yield from _broken(module, rule)
         yield from _swallowed(module)
-        if not module.is_test:
-            yield from _coin_margined(project, module)
 
 
 def _applies(project: Project, module: Module, rule: dict[str, Any]) -> bool:
@@ -101,30 +99,3 @@ def _does_nothing(node: ast.stmt) -> bool:
     if isinstance(node, ast.Return):
         return node.value is None or isinstance(node.value, ast.Constant)
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def _coin_margined(project: Project, module: Module) -> Iterator[Violation]:
-    rule = project.table["coin_margined"]
-    if covered(module.name, rule["only"]):
-        return
-    prose = _docstrings(module.tree)
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in prose:
-            text = node.value
-        elif isinstance(node, ast.Attribute):
-            text = node.attr
-        else:
-            continue
-        if any(word in text.lower() for word in rule["words"]):
-            yield Violation(module.path, node.lineno, "coin-margined", f"{text!r}: {rule['why']}")
-
-
-def _docstrings(tree: ast.Module) -> set[ast.expr]:
-    return {
-        node.body[0].value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.body
-        and isinstance(node.body[0], ast.Expr)
-        and isinstance(node.body[0].value, ast.Constant)
-    }

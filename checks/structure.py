@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from checks import floors, layout, names, tidy
+from checks import floors, layout, names, tidy, venue
 from checks.source import Project, Violation, load
 
-CHECKS: dict[str, Callable[[Project], Iterator[Violation]]] = {
+Check = Callable[[Project], Iterator[Violation]]
+CHECKS: dict[str, Check] = {
     "layout": layout.violations,
     "floors": floors.violations,
     "names": names.violations,
+    "venue": venue.violations,
     "tidy": tidy.violations,
 }
 

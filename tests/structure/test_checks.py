@@ -170,6 +170,11 @@ def test_a_module_without_a_docstring_is_found(tree: Path) -> None:
     assert ("core/app.py", "docstring") in found(tree)
 
 
+def test_a_sample_file_that_names_the_coin_margined_book_is_found(tree: Path) -> None:
+    write(tree, ".env.example", "REST_URL=https://dapi.example\n")
+    assert (".env.example", "coin-margined") in found(tree)
+
+
 def test_a_missing_file_is_found(tree: Path) -> None:
     missing = {each.path for each in violations(tree)["layout"] if each.rule == "required"}
     assert "README.md" in missing
