@@ -60,6 +60,8 @@ def test_the_ci_script_runs_the_test_command_and_finds_recorded_candles(tmp_path
     assert done.stdout == f"['test'] {root} None\n", done.stderr
     assert done.returncode == 5
     assert run_ci(root, CANDLE_ARCHIVE="/elsewhere").stdout == f"['test'] {root} /elsewhere\n"
-    archive = tmp_path / "shared" / "data"
+    beside = re.search(r"\[ -d (\S+) \]", (ROOT / ".ci" / "run").read_text(encoding="utf-8"))
+    assert beside
+    archive = (root / beside[1]).resolve()
     archive.mkdir(parents=True)
     assert run_ci(root).stdout == f"['test'] {root} {archive}\n"
