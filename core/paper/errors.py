@@ -24,6 +24,7 @@ _TEXTS = {
     -1117: "Invalid side.",
     -1120: "Invalid interval.",
     -1121: "Invalid symbol.",
+    -1122: "Invalid symbol status.",
     -1125: "This listenKey does not exist. Please use `POST /fapi/v1/listenKey` to recreate "
     "`listenKey`",
     -1136: "Invalid newOrderRespType.",

@@ -30,6 +30,11 @@ class Market:
         return self.contract.symbol
 
     @property
+    def is_trading(self) -> bool:
+        """False before the feed's first price."""
+        return self.book.price > 0
+
+    @property
     def price(self) -> Decimal:
         return self.book.price
 

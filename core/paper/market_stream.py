@@ -223,7 +223,10 @@ class MarketStream:
             if name.symbol:
                 self._hub.publish(name.text, self.mark(name.symbol, now))
             else:
-                self._hub.publish(name.text, [self.mark(s, now) for s in self._quotes])
+                self._hub.publish(name.text, [self.mark(s, now) for s in self._trading()])
+
+    def _trading(self) -> list[str]:
+        return [s for s, market in self._exchange.markets.items() if market.is_trading]
 
     def mark(self, symbol: str, now: int) -> Row:
         market = self._exchange.markets[symbol]
@@ -244,7 +247,8 @@ class MarketStream:
         }
 
     def _push_books(self, streams: list[StreamName], now: int) -> None:
-        for symbol, market in self._exchange.markets.items():
+        for symbol in self._trading():
+            market = self._exchange.markets[symbol]
             if self._books_seen.get(symbol) != market.book.updates:
                 self._books_seen[symbol] = market.book.updates
                 for name in streams:
@@ -253,8 +257,8 @@ class MarketStream:
     def _push_tickers(self, streams: list[StreamName], now: int) -> None:
         changed = {
             symbol: self._candles.stats_24h(symbol, now)
-            for symbol, market in self._exchange.markets.items()
-            if self._stats_seen.get(symbol) != market.book.updates
+            for symbol in self._trading()
+            if self._stats_seen.get(symbol) != self._exchange.markets[symbol].book.updates
         }
         for symbol in changed:
             self._stats_seen[symbol] = self._exchange.markets[symbol].book.updates

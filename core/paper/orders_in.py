@@ -41,6 +41,8 @@ def _position_side(exchange: PaperExchange, params: Params) -> None:
 
 def _common(exchange: PaperExchange, params: Params) -> tuple[str, Side, OrderKind]:
     symbol = params.symbol(exchange.markets)
+    if not exchange.markets[symbol].is_trading:
+        raise refuse(-1122)
     side = _member(Side, params.text("side"), -1117)
     kind = _member(OrderKind, params.text("type"), -1116)
     if kind is OrderKind.LIQUIDATION:

@@ -71,18 +71,19 @@ def _exchange_info(desk: Desk, _params: Params) -> Body:
         "rateLimits": [weight, *order_limits()],
         "exchangeFilters": [],
         "assets": assets,
-        "symbols": [_symbol(contract) for contract in desk.exchange.contracts.values()],
+        "symbols": [_symbol(market) for market in desk.exchange.markets.values()],
     }
 
 
-def _symbol(contract: Contract) -> Row:
+def _symbol(market: Market) -> Row:
+    contract = market.contract
     return {
         "symbol": contract.symbol,
         "pair": contract.symbol,
         "contractType": "PERPETUAL",
         "deliveryDate": _PERPETUAL_END_MS,
         "onboardDate": contract.onboard_ms,
-        "status": "TRADING",
+        "status": "TRADING" if market.is_trading else "PENDING_TRADING",
         "maintMarginPercent": "2.5000",
         "requiredMarginPercent": "5.0000",
         "baseAsset": contract.base,
@@ -134,7 +135,7 @@ def _depth_weight(params: Params) -> int:
 
 
 def _depth(desk: Desk, params: Params) -> Body:
-    market = desk.exchange.markets[params.symbol(desk.exchange.markets)]
+    market = _trading(desk, params.symbol(desk.exchange.markets))
     limit = params.integer("limit", 500)
     if limit not in _DEPTHS:
         raise refuse(-4021, f"{limit} is not valid depth limit.")
@@ -217,8 +218,16 @@ def _one_or_all(desk: Desk, params: Params, row: Callable[[Market], Row]) -> Bod
     """An object for one symbol, an array for all of them."""
     symbol = params.optional_symbol(desk.exchange.markets)
     if symbol is not None:
-        return row(desk.exchange.markets[symbol])
-    return [row(market) for market in desk.exchange.markets.values()]
+        return row(_trading(desk, symbol))
+    return [row(market) for market in desk.exchange.markets.values() if market.is_trading]
+
+
+def _trading(desk: Desk, symbol: str) -> Market:
+    """The market of a symbol. Raises ApiError -1122 before its first price."""
+    market = desk.exchange.markets[symbol]
+    if not market.is_trading:
+        raise refuse(-1122)
+    return market
 
 
 def _premium_index(desk: Desk, params: Params) -> Body:
@@ -330,7 +339,7 @@ def _book_ticker(desk: Desk, params: Params) -> Body:
 
 def _open_interest(desk: Desk, params: Params) -> Body:
     """Nobody else trades here: a round figure scaled by the first bracket."""
-    market = desk.exchange.markets[params.symbol(desk.exchange.markets)]
+    market = _trading(desk, params.symbol(desk.exchange.markets))
     value = market.contract.brackets[0].notional_cap * 1000 / market.price
     return {
         "openInterest": desk.quotes[market.symbol].size(value),

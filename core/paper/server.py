@@ -150,7 +150,7 @@ class PaperServer:
         return PaperEndpoints(f"http://{self._host}:{port}", f"ws://{self._host}:{port}", port)
 
     async def stop(self) -> None:
-        """Stop feed and timers, close sockets and listener. Idempotent."""
+        """Stop feed and timers, close sockets and listener. Idempotent. TimeoutError if stuck."""
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -158,8 +158,8 @@ class PaperServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-        for task in tasks:
-            await asyncio.wait({task}, timeout=_SHUTDOWN_S)
+        async with asyncio.timeout(_SHUTDOWN_S):
+            await asyncio.gather(*tasks, return_exceptions=True)  # their ends are the supervisor's
 
     def _spawn(self, name: str, work: Callable[[], object]) -> None:
         self._tasks.append(self._supervisor.spawn(name, work))  # type: ignore[arg-type] # coroutine functions only

@@ -1,6 +1,7 @@
 """REST answers in detail: fields, types and shapes a client depends on."""
 
 import json
+from decimal import Decimal
 from urllib.parse import quote
 
 import pytest
@@ -270,6 +271,17 @@ async def test_klines_have_fixed_decimals_and_the_open_one_last(venue: Venue) ->
     assert rows[1][4] == "60001.5"
     assert rows[1][6] == rows[1][0] + 59_999 > venue.clock.now_ms()
     assert len(rows[0]) == 12
+
+
+async def test_a_market_without_a_price_is_listed_but_does_not_trade(venue: Venue) -> None:
+    venue.server.exchange.markets[ADA].book.price = Decimal(0)
+    _, info = await venue.call("GET", "/fapi/v1/exchangeInfo", signed=False)
+    assert [row["status"] for row in info["symbols"]] == ["TRADING", "PENDING_TRADING"]
+    _, rows = await venue.call("GET", "/fapi/v1/ticker/bookTicker", signed=False)
+    assert [row["symbol"] for row in rows] == [BTC]
+    status, body = await venue.call("POST", "/fapi/v1/order", **{**BUY, "symbol": ADA})
+    assert (status, body["code"]) == (400, -1122)
+    assert (await venue.call("GET", "/fapi/v2/positionRisk"))[0] == 200
 
 
 async def test_trades_page_forward_in_a_window(venue: Venue) -> None:

@@ -1,0 +1,123 @@
+"""Hours of exchange time on a virtual loop: timers, funding, keys, and the same again."""
+
+import asyncio
+import hashlib
+from decimal import Decimal
+from itertools import pairwise
+
+import aiohttp
+from paper_kit import ADA, API_KEY, API_SECRET, BTC, CONTRACTS, START_MS
+
+from core.kernel.clock import SimulatedClock
+from core.kernel.loops import run
+from core.kernel.supervisor import Supervisor
+from core.paper.feed_synthetic import SyntheticFeed
+from core.paper.limits import sign
+from core.paper.server import PaperServer
+from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
+
+HOURS = 9
+STREAMS = "btcusdc@kline_5m/!markPrice@arr/adausdc@ticker/btcusdc@aggTrade"
+
+
+class Day:
+    """A server with a synthetic market and one client that trades now and then."""
+
+    def __init__(self, seed: int, hours: int) -> None:
+        self.seed = seed
+        self.hours = hours
+        self.frames = hashlib.sha256()
+        self.closed_candles: list[int] = []
+        self.marks = 0
+        self.private: list[str] = []
+
+    async def live(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.clock = SimulatedClock(START_MS, loop)
+        self.failures: list[object] = []
+        supervisor = Supervisor(self.clock, lambda *failure: self.failures.append(failure))
+        feed = SyntheticFeed(
+            [CONTRACTS[BTC], CONTRACTS[ADA]], self.seed, START_MS, 1440, tick_ms=20_000
+        )
+        self.server = PaperServer(
+            feed,
+            CONTRACTS,
+            self.clock,
+            supervisor,
+            seed=self.seed,
+            balance=Decimal(400),
+            quote="USDC",
+            api_key=API_KEY,
+            api_secret=API_SECRET,
+            latency_ms=5,
+        )
+        self.endpoints = await self.server.start()
+        with aiohttp_on_virtual_time(loop):
+            async with aiohttp.ClientSession() as http:
+                self.http = http
+                await self._trade(supervisor)
+        await self.server.stop()
+        assert await supervisor.close(5.0) == ()
+
+    async def _trade(self, supervisor: Supervisor) -> None:
+        key = (await self._call("POST", "/fapi/v1/listenKey"))["listenKey"]
+        supervisor.spawn("market", lambda: self._read(f"/market/ws/{STREAMS}"))
+        supervisor.spawn("user", lambda: self._read(f"/private/ws/{key}"))
+        side = "BUY"
+        for _ in range(self.hours * 4):
+            await self._call(
+                "POST", "/fapi/v1/order", symbol=BTC, side=side, type="MARKET", quantity="0.002"
+            )
+            side = "SELL" if side == "BUY" and self.clock.now_ms() % 7 else "BUY"
+            await self.clock.sleep(900)
+
+    async def _call(self, method: str, path: str, **params: object) -> dict[str, object]:
+        params["timestamp"] = self.clock.now_ms()
+        query = "&".join(f"{name}={value}" for name, value in params.items())
+        url = f"{self.endpoints.rest}{path}?{query}&signature={sign(API_SECRET, query)}"
+        async with self.http.request(method, url, headers={"X-MBX-APIKEY": API_KEY}) as answer:
+            body = await answer.read()
+            self.frames.update(body)
+            return dict(await answer.json())
+
+    async def _read(self, path: str) -> None:
+        async with self.http.ws_connect(self.endpoints.ws + path) as ws:
+            async for message in ws:
+                self.frames.update(message.data.encode())
+                self._note(message.json())
+
+    def _note(self, frame: object) -> None:
+        if isinstance(frame, list):
+            self.marks += 1
+            return
+        assert isinstance(frame, dict)
+        if frame["e"] == "kline" and frame["k"]["x"]:
+            self.closed_candles.append(frame["k"]["t"])
+        elif frame["e"] in ("listenKeyExpired", "ACCOUNT_UPDATE"):
+            self.private.append(frame["e"] if "a" not in frame else frame["a"]["m"])
+
+
+def lived(seed: int, hours: int) -> Day:
+    day = Day(seed, hours)
+    run(day.live(), loop_factory=virtual_loop_factory())
+    return day
+
+
+def test_hours_of_exchange_time() -> None:
+    day = lived(3, HOURS)
+    assert day.failures == []
+    candles = day.closed_candles
+    assert len(candles) == HOURS * 12
+    assert {late - early for early, late in pairwise(candles)} == {300_000}
+    assert day.marks == HOURS * 1200
+    assert day.private[-1] == "listenKeyExpired"  # after an hour without keep-alive
+    wallet = day.server.ledger.wallets["USDC"]
+    assert wallet.balance == 400 + wallet.realized - wallet.fees + wallet.funding
+    kinds = [row.kind for row in day.server.ledger.income]
+    assert kinds.count("FUNDING_FEE") <= 1
+    assert kinds.count("COMMISSION") == len(day.server.ledger.trades) >= HOURS * 4
+
+
+def test_the_same_seed_lives_the_same_hours() -> None:
+    first, again, other = lived(3, 2), lived(3, 2), lived(4, 2)
+    assert first.frames.digest() == again.frames.digest() != other.frames.digest()
