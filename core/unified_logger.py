@@ -104,10 +104,13 @@ class UnifiedLogger:
         record.fields = {name: _plain(value) for name, value in fields.items()}
         self._handler.handle(record)
 
-    def flush(self) -> None:
-        """Return when everything said so far is written."""
-        if not self._closed:
-            self._lines.join()
+    def flush(self, timeout: float = _STOP_S) -> bool:
+        """Return when everything said so far is written; False when it is not after `timeout` s."""
+        if self._closed:
+            return True
+        done = self._lines.all_tasks_done
+        with done:
+            return done.wait_for(lambda: not self._lines.unfinished_tasks, timeout)
 
     def close(self) -> None:
         """Write what is queued, end the thread, give the root logger back. May be called twice."""

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from math import isfinite
 
@@ -74,23 +75,30 @@ _ENCODER = json.JSONEncoder(
 
 def plain(value: object) -> JsonValue:
     """`value` as JSON can say it exactly: names and Decimals as text, no NaN, no surrogate."""
-    if value is None or isinstance(value, bool):
-        return value
+    kind = type(value)
+    if kind is Decimal:
+        return str(value)
     if isinstance(value, Enum):
         return plain(value.value)
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return value if kind is str and value.isascii() else _text(value)
+    if value is None or isinstance(value, bool):
+        return value
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
         return float(value) if isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {str(plain(str(name))): plain(inner) for name, inner in value.items()}
+        return {_text(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(inner) for inner in value]
     if isinstance(value, (set, frozenset)):
-        return sorted(str(plain(str(inner))) for inner in value)
-    return str(value)
+        return sorted(map(_text, value))
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def encode(record: Mapping[str, JsonValue]) -> bytes:

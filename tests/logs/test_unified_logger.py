@@ -299,4 +299,6 @@ def test_the_loop_does_not_wait_for_a_stuck_console(make: Make) -> None:
     for n in range(1000):
         log.log_event("x", "INFO", f"line {n}")  # returns, though nothing can be shown
     assert reached.wait(10)
+    assert not log.flush(timeout=0.001)
     gate.set()
+    assert log.flush(timeout=10)
