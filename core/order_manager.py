@@ -8,9 +8,8 @@ Keeps INV-01 (protected), INV-02 (one intent, one order), INV-03 (journal first)
 """
 
 from dataclasses import dataclass
-from decimal import Decimal
 
-from core.domain.account import Balance
+from core.domain.account import Balance, ExchangePosition
 from core.domain.commands import CloseReport
 from core.domain.enums import (
     ExitReason,
@@ -29,7 +28,7 @@ from core.domain.facts import (
     EntryApproved,
     VenueFact,
 )
-from core.domain.intent import ApprovedEntry, OrderIntent, ProtectionPlan
+from core.domain.intent import ApprovedEntry, OrderIntent, PendingEntry, ProtectionPlan
 from core.domain.money import ZERO
 from core.domain.order import OrderRecord
 from core.domain.ports import (
@@ -330,7 +329,7 @@ class OrderManager:
         return state
 
     async def place_order(self, approved: ApprovedEntry) -> str:
-        """Send an approved entry. Returns its client id, or "" when it was not sent.
+        """Reserve and send an approved entry. Returns its client id, "" when it was not sent.
 
         The same approval asked twice is the same order (INV-02).
         """
@@ -340,20 +339,24 @@ class OrderManager:
             same = entry is not None and entry.intent.intent_id == approved.intent_id
             return entry.client_id if same and entry is not None else ""
         state = self.reserve(approved)
-        return "" if state is None else await self.send_entry(state, approved)
+        if state is None:
+            return ""
+        await self.send_entry(state, approved)
+        entry = state.entry
+        return "" if entry is None else entry.client_id
 
-    async def send_entry(self, state: SymbolState, approved: ApprovedEntry) -> str:
-        """Journal and send the entry of a reserved symbol; "" when it was not sent."""
+    async def send_entry(self, state: SymbolState, approved: ApprovedEntry) -> None:
+        """Journal and send the entry of a reserved symbol; facts tell what became of it."""
         intent = _entry_intent(approved, self._clock.now_ms())
         try:
             if await self._journal.intent_exists(approved.intent_id):
                 self._release(state, "decided and sent before this process started")
-                return ""
+                return
             await self.prepare_symbol(approved.symbol, approved.leverage)
             await self._journal.record_trade(state.trade, intent)
         except (VenueError, StorageError) as error:
             self._release(state, f"entry not sent: {error}")
-            return ""
+            return
         self._facts.publish(EntryApproved(approved))
         record = self._sender.record(state, intent)
         self._watch(state)
@@ -364,7 +367,6 @@ class OrderManager:
                 f"entry:{approved.symbol}",
                 f"{approved.symbol} entry refused: {last.reject_text} (code {last.reject_code})",
             )
-        return last.client_id
 
     def _release(self, state: SymbolState, why: str) -> None:
         """Give a reserved symbol back; nothing of it ever left."""
@@ -479,12 +481,22 @@ class OrderManager:
         """Symbols with an open episode, positions or not yet."""
         return tuple(self._tracker.symbols)
 
-    def foreign_notional(self) -> Decimal:
-        """Notional of positions that are not ours, at mark price (quote coin)."""
-        return sum(
-            (abs(row.quantity) * row.mark_price for row in self._reconciler.foreign.values()),
-            ZERO,
+    def pending_entries(self) -> tuple[PendingEntry, ...]:
+        """Entries on their way: reserved, sent or in doubt, nothing of them known to be filled."""
+        return tuple(
+            PendingEntry(
+                symbol=state.symbol,
+                direction=state.trade.direction,
+                notional=state.trade.planned_quantity * state.trade.reference_price,
+                leverage=state.trade.leverage,
+            )
+            for state in self._tracker.symbols.values()
+            if state.position() == ZERO and not state.trade.entry_quantity
         )
+
+    def foreign_positions(self) -> tuple[ExchangePosition, ...]:
+        """Positions on the account that are not ours, as of the last reconcile."""
+        return tuple(self._reconciler.foreign.values())
 
     def load_balances(self, balances: tuple[Balance, ...]) -> None:
         self.account.load(balances)

@@ -171,3 +171,13 @@ class Refusal:
     decided_ms: int
     checks: tuple[CheckVerdict, ...]
     sizing: SizingResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingEntry:
+    """An entry on its way: counted as if it were filled (INV-06 counts what is in flight)."""
+
+    symbol: str
+    direction: Direction
+    notional: Decimal
+    leverage: int

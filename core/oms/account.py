@@ -17,11 +17,14 @@ class AccountBook:
 
     def __init__(self) -> None:
         self._wallet: dict[str, Decimal] = {}
+        self._available: dict[str, Decimal] = {}
         self._event_ms = 0
 
     def load(self, balances: Iterable[Balance]) -> None:
+        """Take a REST snapshot; the only source of what is available."""
         for balance in balances:
             self._wallet[balance.asset] = balance.wallet
+            self._available[balance.asset] = balance.available
 
     def apply(self, event: AccountUpdate) -> None:
         """Events of one type come in order; an older one than the last is a late duplicate."""
@@ -35,16 +38,19 @@ class AccountBook:
         """Wallet balance without unrealised PnL; 0 for an asset never seen."""
         return self._wallet.get(asset, ZERO)
 
-    def equity(self, asset: str, positions: Iterable[PositionView], mark_of: MarkOf) -> Decimal:
-        """Wallet plus unrealised PnL of our positions at mark price (quote coin)."""
-        return self.wallet(asset) + sum(
-            (unrealized(view, mark_of(view.symbol)) for view in positions), ZERO
-        )
+    def available(self, asset: str) -> Decimal | None:
+        """Free for new positions at the last snapshot; None before the first."""
+        return self._available.get(asset)
 
 
 def unrealized(view: PositionView, mark: Decimal | None) -> Decimal:
-    """Open result at `mark`; 0 while no mark price is known."""
+    """Open result at `mark` (quote coin); 0 while no mark price is known."""
     if mark is None:
         return ZERO
     move = mark - view.entry_price
     return abs(view.quantity) * (move if view.direction is Direction.LONG else -move)
+
+
+def total_unrealized(positions: Iterable[PositionView], mark_of: MarkOf) -> Decimal:
+    """Open result of all our positions at mark price (quote coin)."""
+    return sum((unrealized(view, mark_of(view.symbol)) for view in positions), ZERO)

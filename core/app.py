@@ -1,0 +1,359 @@
+"""The application: one process, wired, started, stopped (floor 7).
+
+`run_daemon` is what `main.py` calls: it takes the data folder, chooses the kind of time, runs the
+`Application` on a loop and turns what went wrong into an exit code and one line.
+
+Keeps INV-05 (no entry before the books equal the exchange's), INV-15 (one master per folder) and
+the order of shutdown: no new risk, settle what is in flight, close or leave protected, then stop
+streams, client, records.
+"""
+
+import asyncio
+import os
+import sys
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+from core.assembly.build_card import build_card
+from core.assembly.exit_codes import ExitCode
+from core.assembly.memory import Memory, open_log, open_memory, secrets_of
+from core.assembly.prices import PriceSource, choose_prices
+from core.assembly.trading import Trading, open_trading
+from core.assembly.venue import VenueAccess, open_venue
+from core.assembly.waiting import GaveUp
+from core.config import TradingConfig
+from core.domain.enums import ExitReason, PaperFeed, Severity, Venue
+from core.domain.errors import (
+    AccountError,
+    BotError,
+    ConfigError,
+    InstanceLocked,
+    StorageError,
+    VenueError,
+)
+from core.domain.facts import Alert
+from core.domain.money import ZERO
+from core.domain.ports import Clock
+from core.kernel.clock import LiveClock, SimulatedClock, stopwatch
+from core.kernel.dispatcher import Dispatcher
+from core.kernel.instance_lock import InstanceLock
+from core.kernel.lifecycle import Stage, StageOutcome, StageReport, run_stages
+from core.kernel.loops import live_loop_factory, run
+from core.kernel.redaction import Redactor
+from core.kernel.signals import StopSignals
+from core.kernel.supervisor import Supervisor
+from core.observe.audit_trail import AuditTrail
+from core.observe.narrator import Narrator
+from core.observe.summary import Closing, Summary
+from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
+from core.storage.audit_verify import verify_folder
+from core.unified_logger import UnifiedLogger
+
+GIVE_UP_S = 30.0
+MARK_EVERY_S = 600.0
+"""How often invented prices are called so again, seconds of the run's own time."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """`once`: one complete pass, then stop. `check`: validate, show, stop."""
+
+    once: bool = False
+    check: bool = False
+
+    @property
+    def give_up_s(self) -> float | None:
+        return GIVE_UP_S if self.once or self.check else None
+
+
+def run_daemon(config: TradingConfig, options: RunOptions) -> ExitCode:
+    """Run until stopped. Raises ConfigError; every other failure becomes an exit code."""
+    try:
+        with nullcontext() if options.check else InstanceLock(config.data_dir):
+            source = choose_prices(config) if config.venue is Venue.PAPER else None
+            virtual = source is not None and source.epoch_ms is not None
+            speed = source.speed if source is not None else None
+            factory = (
+                virtual_loop_factory(speed, outside=True) if virtual else live_loop_factory()
+            )
+            return run(_main(config, options, source), loop_factory=factory)
+    except InstanceLocked as error:
+        return _end(ExitCode.LOCKED, error)
+    except AccountError as error:
+        return _end(ExitCode.ACCOUNT, error)
+    except ConfigError:
+        raise
+    except BotError as error:
+        return _end(ExitCode.FATAL, error)
+
+
+def _end(code: ExitCode, error: BotError) -> ExitCode:
+    sys.stderr.write(f"{error}\n")
+    return code
+
+
+async def _main(
+    config: TradingConfig, options: RunOptions, source: PriceSource | None
+) -> ExitCode:
+    loop = asyncio.get_running_loop()
+    if source is None or source.epoch_ms is None:
+        return await Application(config, options, source, LiveClock()).run()
+    with aiohttp_on_virtual_time(loop):
+        clock = SimulatedClock(source.epoch_ms, loop)
+        return await Application(config, options, source, clock).run()
+
+
+class Application:
+    """One run of the daemon. `run` returns the exit code."""
+
+    def __init__(
+        self,
+        config: TradingConfig,
+        options: RunOptions,
+        source: PriceSource | None,
+        clock: Clock,
+    ) -> None:
+        self._config = config
+        self._options = options
+        self._source = source
+        self._clock = clock
+        self._redactor = Redactor(secrets_of(config))
+        self._log = open_log(config, clock, self._redactor)
+        self._supervisor = Supervisor(clock, self._task_failed)
+        self._dispatcher = Dispatcher(self._observer_failed)
+        self._summary = Summary(config.resolved_quote_coin)
+        self._stop_reason = ""
+        self._stopping = asyncio.Event()
+        self._began_ms = clock.now_ms()
+        self._began_real = stopwatch()
+        self._unclean: list[str] = []
+
+    # --- run -------------------------------------------------------------------------------------
+
+    async def run(self) -> ExitCode:
+        signals = StopSignals(asyncio.get_running_loop(), self._force)
+        signals.install()
+        self._supervisor.spawn("signals", lambda: self._wait_signal(signals))
+        try:
+            return await self._run()
+        finally:
+            signals.uninstall()
+            await self._supervisor.close(2.0)
+            self._log.close()
+
+    async def _run(self) -> ExitCode:
+        for line in self._config.warnings:
+            self._say("config", "WARNING", line)
+        access = await open_venue(
+            self._config, self._source, self._clock, self._supervisor, self._say
+        )
+        self._redactor.register(access.credentials.api_key)
+        self._redactor.register(access.credentials.secret)
+        memory = await open_memory(
+            self._config,
+            self._clock,
+            self._log,
+            self._redactor,
+            inline=self._source is not None and self._source.epoch_ms is not None,
+        )
+        try:
+            self._show_card(access, memory)
+            return await self._trade(access, memory)
+        finally:
+            if access.paper is not None:
+                await access.paper.stop()
+            await memory.close()
+
+    def _show_card(self, access: VenueAccess, memory: Memory) -> None:
+        card = build_card(self._config, access.feed, access.endpoints.rest)
+        for line in card.text().splitlines():
+            self._say("start", "INFO", line)
+        for note in self._source.notes if self._source is not None else ():
+            self._say("prices", "WARNING", note)
+        memory.audit.write(card.record())
+
+    async def _trade(self, access: VenueAccess, memory: Memory) -> ExitCode:
+        self._listen(memory)
+        trading = open_trading(
+            self._config,
+            access,
+            memory,
+            clock=self._clock,
+            supervisor=self._supervisor,
+            dispatcher=self._dispatcher,
+        )
+        self._supervisor.spawn("journal", memory.journal.run)
+        started = False
+        try:
+            stop = self._supervisor.spawn("start", lambda: self._start(trading, access))
+            await self._first_of(stop)
+            started = trading.ready
+            if trading.failure is not None:
+                raise trading.failure
+            if self._options.check:
+                self._say("check", "INFO", "configuration, connection and permissions are fine")
+                return ExitCode.OK
+            if started:
+                await self._work(trading)
+        finally:
+            await self._shut_down(trading, memory, started=started)
+        return ExitCode.FATAL if self._unclean else ExitCode.OK
+
+    async def _first_of(self, task: "asyncio.Task[None]") -> None:
+        """Return when `task` is done or a stop was asked for; a stop cancels it."""
+        while not task.done() and not self._stopping.is_set():
+            await self._clock.sleep(0.05)
+        if not task.done():
+            task.cancel()
+
+    async def _start(self, trading: Trading, access: VenueAccess) -> None:
+        try:
+            await trading.connect(self._options.give_up_s)
+            if not self._options.check:
+                await trading.begin(access.account, self._options.give_up_s)
+        except BotError as error:
+            trading.failure = error
+
+    async def _work(self, trading: Trading) -> None:
+        if self._source is not None and self._source.kind is PaperFeed.SYNTHETIC:
+            self._supervisor.spawn("synthetic mark", self._repeat_mark)
+        if trading.access.paper is not None:
+            paper = trading.access.paper
+            self._supervisor.spawn("replay end", lambda: self._wait_end(paper.finished))
+        if self._options.once:
+            await trading.engine.scan_and_trade()
+            await trading.orders.settle(10.0)
+            await trading.orders.reconcile("once")
+            self.request_stop("one pass done")
+            return
+        self._supervisor.spawn("engine", trading.engine.run)
+        await self._stopping.wait()
+
+    # --- stop ------------------------------------------------------------------------------------
+
+    def request_stop(self, reason: str) -> None:
+        """Begin an orderly stop; the first reason is the one that is told."""
+        if not self._stop_reason:
+            self._stop_reason = reason
+        self._stopping.set()
+
+    async def _wait_signal(self, signals: StopSignals) -> None:
+        await signals.stop.wait()
+        self._say("stop", "WARNING", f"{signals.received[0]}: stopping; once more forces it")
+        self.request_stop(f"signal {signals.received[0]}")
+
+    async def _wait_end(self, finished: asyncio.Event) -> None:
+        await finished.wait()
+        self.request_stop("the recording has ended")
+
+    def _force(self, name: str) -> None:
+        """Second signal: out at once. Positions stay protected by their stops on the exchange."""
+        self._log.log_event("stop", "CRITICAL", f"{name} again: forced, nothing is waited for")
+        self._log.close()
+        os._exit(ExitCode.FATAL)
+
+    async def _shut_down(self, trading: Trading, memory: Memory, *, started: bool) -> None:
+        trading.engine.stop()
+        trading.orders.stop_entries()
+        total = self._config.shutdown_timeout
+        close = started and self._config.close_positions_on_shutdown_resolved
+        stages = [
+            Stage("settle", lambda: trading.orders.settle(total * 0.2), total * 0.2),
+            Stage("positions", lambda: self._leave(trading, close=close), total * 0.4),
+            Stage("orphans", lambda: trading.sweep(started=started), total * 0.1),
+            Stage("summary", lambda: self._show_summary(trading, memory, started), total * 0.1),
+            Stage("streams", trading.close_streams, total * 0.1),
+            Stage("client", trading.client.close, total * 0.1),
+        ]
+        await run_stages(stages, total_s=total, clock=self._clock, report=self._stage_ended)
+        memory.audit.write({"action": "stop", "reason": self._stop_reason or "start failed"})
+
+    async def _leave(self, trading: Trading, *, close: bool) -> None:
+        if not close:
+            for view in trading.orders.get_active_positions():
+                self._say("stop", "INFO", f"{view.symbol} left protected by its stop")
+            return
+        budget = self._config.shutdown_timeout * 0.35
+        for report in await trading.orders.close_all(ExitReason.SHUTDOWN, budget):
+            if not report.closed:
+                self._say("stop", "CRITICAL", f"{report.symbol} {report.detail}")
+                self._unclean.append(report.symbol)
+
+    def _stage_ended(self, report: StageReport) -> None:
+        if report.outcome is StageOutcome.DONE:
+            return
+        detail = f": {report.error}" if report.error is not None else ""
+        self._say("stop", "ERROR", f"stage {report.name} {report.outcome}{detail}")
+
+    async def _show_summary(self, trading: Trading, memory: Memory, started: bool) -> None:  # noqa: FBT001 - internal
+        if not started:
+            return
+        await memory.journal.flush()
+        quote = self._config.resolved_quote_coin
+        try:
+            wallet = {b.asset: b.wallet for b in await trading.client.get_balances()}
+            positions = len(await trading.client.get_positions())
+            orders = len(await trading.client.get_open_orders())
+        except VenueError as error:
+            self._say("stop", "ERROR", f"the exchange could not be read at the end: {error}")
+            return
+        records, head = memory.audit.head
+        closing = Closing(
+            wallet_start=trading.wallet_start,
+            wallet_end=wallet.get(quote, ZERO),
+            open_positions=positions,
+            open_orders=orders,
+            audit_records=records,
+            audit_head=head,
+            audit_verified=verify_folder(memory.audit.path),
+            simulated_ms=self._clock.now_ms() - self._began_ms,
+            real_seconds=stopwatch() - self._began_real,
+            reason=self._stop_reason,
+        )
+        self._log.flush()
+        print_summary(self._summary.render(closing, f"{self._config.venue.value}, {trading.access.feed}"))
+
+    # --- telling ---------------------------------------------------------------------------------
+
+    def _listen(self, memory: Memory) -> None:
+        Narrator(self._say, self._config.resolved_quote_coin).listen(self._dispatcher)
+        self._summary.listen(self._dispatcher)
+        AuditTrail(
+            memory.audit,
+            {
+                "tp_style": self._config.tp_order_style.value,
+                "working_type": self._config.working_type.value,
+                "risk": str(self._config.risk_per_trade_pct),
+            },
+        ).listen(self._dispatcher)
+
+    async def _repeat_mark(self) -> None:
+        while True:
+            await self._clock.sleep(MARK_EVERY_S)
+            self._say("prices", "WARNING", "SYNTHETIC PRICES: nothing here is a real market")
+
+    def _say(self, component: str, level: str, message: str, **fields: object) -> None:
+        self._log.log_event(component, level, message, **fields)
+
+    def _task_failed(self, name: str, error: BaseException, again: bool) -> None:  # noqa: FBT001 - the supervisor's call form
+        word = "restarted" if again else "ended"
+        self._log.log_event("tasks", "ERROR", f"task {name} failed and is {word}", exc_info=error)
+        self._dispatcher.publish(
+            Alert(
+                severity=Severity.WARNING if again else Severity.CRITICAL,
+                key=f"task:{name}",
+                text=f"task {name} failed and is {word}: {type(error).__name__}",
+                at_ms=self._clock.now_ms(),
+            )
+        )
+
+    def _observer_failed(self, name: str, error: BaseException) -> None:
+        self._log.log_event("observers", "ERROR", f"{name} failed", exc_info=error)
+
+
+def print_summary(text: str) -> None:
+    """The last thing printed, on standard output."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+

@@ -1,0 +1,99 @@
+"""What the daemon writes down (floor 7): logs, audit, database; opened and closed together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from core.audit_logger import AuditLogger
+from core.config import TradingConfig
+from core.domain.errors import ConfigError, StorageError
+from core.domain.ports import Clock
+from core.kernel.redaction import Redactor
+from core.storage.database import Database, open_database
+from core.storage.journal import Journal
+from core.storage.write_queue import WriteQueue
+from core.unified_logger import UnifiedLogger
+
+
+@dataclass(slots=True)
+class Memory:
+    """`redactor` is shared by everything that writes."""
+
+    redactor: Redactor
+    log: UnifiedLogger
+    audit: AuditLogger
+    database: Database
+    queue: WriteQueue
+    journal: Journal
+
+    async def close(self) -> None:
+        """Write what waits and close in the order in which the parts need one another."""
+        try:
+            await self.journal.flush()
+        finally:
+            await self.database.close()
+            self.audit.close()
+
+
+def secrets_of(config: TradingConfig) -> list[SecretStr]:
+    """Every secret the configuration holds."""
+    values = (getattr(config, name) for name in type(config).model_fields)
+    return [value for value in values if isinstance(value, SecretStr)]
+
+
+def open_log(config: TradingConfig, clock: Clock, redactor: Redactor) -> UnifiedLogger:
+    try:
+        config.logs_dir.mkdir(parents=True, exist_ok=True)
+        return UnifiedLogger(
+            config.logs_dir,
+            str(config.log_level),
+            redactor,
+            clock,
+            retention_days=config.log_retention_days,
+        )
+    except OSError as error:
+        raise _unusable("LOGS_DIR", config.logs_dir, error) from None
+
+
+async def open_memory(
+    config: TradingConfig, clock: Clock, log: UnifiedLogger, redactor: Redactor, *, inline: bool
+) -> Memory:
+    """Open audit and database. `inline` runs SQL and flushes on the loop (virtual time).
+
+    Raises ConfigError when a folder cannot be used and StorageError for a broken audit log.
+    """
+    try:
+        audit = AuditLogger(
+            config.logs_dir / "audit.jsonl",
+            clock=clock,
+            venue=config.venue.value,
+            redactor=redactor,
+            hmac_key=config.audit_hmac_key,
+        )
+    except OSError as error:
+        raise _unusable("LOGS_DIR", config.logs_dir, error) from None
+    try:
+        database = await open_database(
+            config.data_dir / f"bot.{config.venue.value}.db", inline=inline, durable=not inline
+        )
+    except StorageError:
+        audit.close()
+        raise
+    if database.set_aside is not None:
+        log.log_event(
+            "storage",
+            "CRITICAL",
+            f"damaged database moved to {database.set_aside}; a new one takes its place",
+        )
+    queue = WriteQueue(database, clock, lambda line: log.log_event("storage", "CRITICAL", line))
+    return Memory(redactor, log, audit, database, queue, Journal(database, queue))
+
+
+def _unusable(key: str, folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        [
+            f"{key}: {folder} cannot be used ({error.strerror or error}); allowed is a folder "
+            "this user may write to"
+        ]
+    )

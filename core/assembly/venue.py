@@ -1,0 +1,146 @@
+"""Where orders go (floor 7): the exchange's hosts, any compatible server, or the embedded one.
+
+The rest of the daemon sees addresses and credentials only. That is the whole difference between
+paper, demo network and production.
+"""
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from core.assembly.prices import PriceSource, describe
+from core.config import TradingConfig
+from core.domain.enums import Venue
+from core.domain.errors import ConfigError, RetryLater
+from core.domain.ports import Clock
+from core.exchange.endpoints import DEMO, PRODUCTION, Endpoints
+from core.exchange_client import Credentials
+from core.kernel.chance import Chance
+from core.kernel.supervisor import Supervisor
+from core.observe.narrator import LogEvent
+from core.paper.feeds import OpenedFeed, open_feed
+from core.paper.server import PaperServer
+
+
+@dataclass(frozen=True, slots=True)
+class VenueAccess:
+    """Addresses, credentials and the price source in words.
+
+    `account` names the account where ids must tell accounts apart: each paper run begins a new
+    account, so a decision of an earlier run is not mistaken for one of this run.
+    """
+
+    endpoints: Endpoints
+    credentials: Credentials
+    feed: str
+    account: str
+    paper: PaperServer | None
+
+
+async def open_venue(
+    config: TradingConfig,
+    source: PriceSource | None,
+    clock: Clock,
+    supervisor: Supervisor,
+    log: LogEvent,
+) -> VenueAccess:
+    """Start the embedded exchange when this is a paper run. Raises ConfigError when it cannot."""
+    if source is not None:
+        return await _open_paper(config, source, clock, supervisor, log)
+    own = PRODUCTION if config.venue is Venue.PROD else DEMO
+    endpoints = own
+    if config.binance_rest_url and config.binance_ws_url:
+        endpoints = Endpoints(config.binance_rest_url, config.binance_ws_url)
+    return VenueAccess(
+        endpoints=endpoints,
+        credentials=credentials(config),
+        feed=f"the venue's own ({endpoints.rest})",
+        account="",
+        paper=None,
+    )
+
+
+def credentials(config: TradingConfig) -> Credentials:
+    """Key and secret of the configuration. Raises ConfigError when they are missing."""
+    key = config.binance_api_key
+    secret = config.binance_api_secret
+    if config.binance_private_key_path is not None:
+        try:
+            secret = SecretStr(config.binance_private_key_path.read_text(encoding="ascii"))
+        except (OSError, UnicodeDecodeError) as error:
+            path = config.binance_private_key_path
+            raise ConfigError([f"BINANCE_PRIVATE_KEY_PATH: {path} unreadable ({error})"]) from None
+    if key is None or secret is None:
+        raise ConfigError(["BINANCE_API_KEY, BINANCE_API_SECRET: needed outside dry-run"])
+    return Credentials(key, secret)
+
+
+async def _open_paper(
+    config: TradingConfig,
+    source: PriceSource,
+    clock: Clock,
+    supervisor: Supervisor,
+    log: LogEvent,
+) -> VenueAccess:
+    opened = source.opened or await _open_live(config, source, clock, supervisor, log)
+    key, secret = secrets.token_hex(16), SecretStr(secrets.token_hex(32))
+    server = PaperServer(
+        opened.feed,
+        opened.contracts,
+        clock,
+        supervisor,
+        seed=config.paper_seed,
+        balance=config.paper_balance,
+        quote=config.resolved_quote_coin,
+        api_key=key,
+        api_secret=secret,
+    )
+    try:
+        at = await server.start()
+    except OSError as error:
+        raise ConfigError([f"paper exchange: cannot listen on loopback ({error})"]) from None
+    return VenueAccess(
+        endpoints=Endpoints(at.rest, at.ws),
+        credentials=Credentials(SecretStr(key), secret),
+        feed=describe(source) if source.opened else f"live prices, {opened.feed.describe()}",
+        account=str(next_account(config.data_dir)),
+        paper=server,
+    )
+
+
+async def _open_live(
+    config: TradingConfig,
+    source: PriceSource,
+    clock: Clock,
+    supervisor: Supervisor,
+    log: LogEvent,
+) -> OpenedFeed:
+    try:
+        return await open_feed(
+            source.kind,
+            source.options,
+            clock=clock,
+            supervisor=supervisor,
+            chance=Chance(config.paper_seed),
+            report=lambda line: log("paper", "WARNING", line),
+        )
+    except RetryLater as error:
+        raise ConfigError([f"PAPER_FEED: live prices cannot be read ({error})"]) from None
+
+
+def next_account(data_dir: Path) -> int:
+    """Number of the paper account this run begins, counted in the data folder from 1."""
+    path = data_dir / "runtime" / "paper_account.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        number = int(json.loads(path.read_text(encoding="utf-8"))["account"]) + 1
+    except (OSError, ValueError, KeyError, TypeError):
+        number = 1  # missing or unreadable: nothing but the number is lost
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"account": number}), encoding="utf-8")
+    os.replace(temporary, path)
+    return number

@@ -1,0 +1,49 @@
+"""Start-up waits for what it needs instead of dying (floor 7)."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from core.domain.errors import AccountError, BotError, CredentialsDead, VenueError
+from core.domain.ports import Clock
+from core.kernel.retry import Backoff
+from core.observe.narrator import LogEvent
+
+T = TypeVar("T")
+
+
+class GaveUp(BotError):
+    """A bounded start (`--once`, `--check`) did not get what it needs in time. Exit code 1."""
+
+
+async def wait_for(
+    what: str,
+    call: Callable[[], Awaitable[T]],
+    *,
+    clock: Clock,
+    backoff: Backoff,
+    log: LogEvent,
+    give_up_s: float | None,
+) -> T:
+    """Result of `call()`, asked again with growing pauses while the exchange cannot answer.
+
+    One line when it begins to wait and one when the reason changes. `give_up_s` bounds the wait;
+    None waits until it works. Raises GaveUp, and AccountError for credentials that cannot work.
+    """
+    began = clock.monotonic()
+    told = ""
+    while True:
+        try:
+            return await call()
+        except CredentialsDead as error:
+            raise AccountError(
+                f"the exchange refuses this API key: {error.text}; check key, secret, IP "
+                "restriction and that futures trading is enabled for it"
+            ) from None
+        except VenueError as error:
+            reason = str(error)
+        if give_up_s is not None and clock.monotonic() - began >= give_up_s:
+            raise GaveUp(f"{what}: no success within {give_up_s:g} s: {reason}")
+        if reason != told:
+            told = reason
+            log("start", "WARNING", f"waiting for {what}: {reason}")
+        await clock.sleep(backoff.next())
