@@ -102,3 +102,22 @@ def archive_candles(name: str, count: int) -> CandleArrays:
                 break
     table = np.array(rows, dtype=np.float64).T.copy()
     return CandleArrays(table[0].astype(np.int64), *(table[i].copy() for i in range(1, 6)))
+
+
+class Watch:
+    """A clock the test sets."""
+
+    def __init__(self, at_ms: int = 0) -> None:
+        self.at_ms = at_ms
+
+    def now_ms(self) -> int:
+        return self.at_ms
+
+    def now_us(self) -> int:
+        return self.at_ms * 1000
+
+    def monotonic(self) -> float:
+        return self.at_ms / 1000
+
+    async def sleep(self, seconds: float) -> None:
+        self.at_ms += round(seconds * 1000)

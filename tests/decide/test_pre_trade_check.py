@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from decide_builders import instrument
+from decide_builders import Watch, instrument
 
 from core import ids
 from core.config import TradingConfig
@@ -52,21 +52,6 @@ SIGNAL = Signal(
     candle_close_ms=CLOSE_MS,
     why="trend: ema9>ema21; confirm: rsi 34 rising; atr 0.40 %",
 )
-
-
-class Watch:
-    at_ms = NOW
-
-    def now_ms(self) -> int:
-        return self.at_ms
-
-    def now_us(self) -> int:
-        return self.at_ms * 1000
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None: ...
 
 
 def walk(seed: int, *, like: CandleArrays | None = None, noise: float = 1.0) -> CandleArrays:
@@ -117,7 +102,7 @@ def view(
 
 
 def guard(limits: RiskLimits | None = None) -> RiskGuard:
-    return RiskGuard(limits or RiskLimits(max_positions=2), clock=Watch())
+    return RiskGuard(limits or RiskLimits(max_positions=2), clock=Watch(NOW))
 
 
 def decide(
@@ -455,7 +440,7 @@ def test_margin_in_flight_counts() -> None:
 
 
 def test_production_ramp_lowers_the_risk() -> None:
-    risk = RiskGuard(RiskLimits(max_positions=5, ramp=True), clock=Watch(), venue=Venue.PROD)
+    risk = RiskGuard(RiskLimits(max_positions=5, ramp=True), clock=Watch(NOW), venue=Venue.PROD)
     entry = approved(decide(risk=risk))
     assert entry.sizing.risk == D(2)
     context = alter(positions=(view(ADA),), candles={XRP: OWN, ADA: OTHER})

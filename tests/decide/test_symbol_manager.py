@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from decide_builders import btc, instrument
+from decide_builders import Watch, btc, instrument
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,21 +27,6 @@ SIZING = SizingLimits(risk_pct=D("0.0075"), stop_ratio=D("0.008"), leverage=5)
 LIMITS = SymbolLimits("USDC", "USDC", max_symbols=5)
 
 
-class Watch:
-    at_ms = 1_700_000_000_000
-
-    def now_ms(self) -> int:
-        return self.at_ms
-
-    def now_us(self) -> int:
-        return self.at_ms * 1000
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None: ...
-
-
 def symbol(base: str) -> str:
     return f"{base}/USDC:USDC"
 
@@ -62,7 +47,7 @@ def names(count: int) -> tuple[str, ...]:
 
 
 def manager(limits: SymbolLimits = LIMITS, watch: Watch | None = None) -> SymbolManager:
-    return SymbolManager(limits, SIZING, watch or Watch())
+    return SymbolManager(limits, SIZING, watch or Watch(1_700_000_000_000))
 
 
 def choose(
@@ -203,7 +188,7 @@ def test_the_explicit_list_is_filtered_too() -> None:
 
 
 def test_rotation_is_due_every_quarter_of_an_hour() -> None:
-    watch = Watch()
+    watch = Watch(1_700_000_000_000)
     crew = manager(watch=watch)
     assert crew.is_due
     crew.select(ladder(5), equity=RICH)
@@ -248,7 +233,9 @@ def test_a_symbol_with_an_open_position_is_never_dropped() -> None:
     selection = crew.select(collapsed, equity=RICH, held=held)
     assert held <= set(selection.symbols)
     assert len(selection.symbols) == 5
-    black = SymbolManager(replace(LIMITS, blacklist=(symbol("C02"),)), SIZING, Watch())
+    black = SymbolManager(
+        replace(LIMITS, blacklist=(symbol("C02"),)), SIZING, Watch(1_700_000_000_000)
+    )
     selection = black.select(ladder(8), equity=RICH, held={symbol("C02")})
     assert symbol("C02") in selection.symbols
     assert symbol("C02") not in reasons(selection)
