@@ -196,8 +196,7 @@ class AlgoDesk:
             tif=tif,
             quantity=held if spec.close_position else spec.quantity,
         )
-        if not result.reduce_only:
-            self._check_margin(result)
+        self._check_margin(result)
         return result
 
     def order_accepted(self, order: Order) -> None:

@@ -163,6 +163,8 @@ def test_funding_is_settled_every_eight_hours() -> None:
     change = bench.events.accounts[0]
     assert (change.reason, change.symbol) == ("FUNDING_FEE", BTC)
     assert change.position is not None  # isolated: the position's margin changed too
+    position = bench.exchange.ledger.positions[BTC]
+    assert position.isolated_wallet == 30 + bench.wallet() - start
     kinds = [row.kind for row in bench.exchange.ledger.income]
     assert kinds[-1] == "FUNDING_FEE"
     bench.tick("60100", ms=8 * HOUR_MS)

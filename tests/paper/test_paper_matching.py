@@ -180,6 +180,9 @@ def test_client_ids_are_unique_among_open_orders_only() -> None:
     assert bench.exchange.matcher.is_duplicate(spec)
     bench.exchange.matcher.cancel(order)
     assert not bench.exchange.matcher.is_duplicate(spec)
+    newest = bench.exchange.matcher.submit(spec)
+    assert bench.exchange.matcher.find(BTC, None, spec.client_id) is newest
+    assert bench.exchange.matcher.find(BTC, order.order_id, None) is order
 
 
 def test_same_seed_and_requests_give_the_same_results() -> None:
