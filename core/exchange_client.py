@@ -1,8 +1,8 @@
 """`OptimizedExchangeClient`: Binance USDⓈ-M over ccxt (floor 2a).
 
-The only module that touches ccxt. It uses ccxt for signing and routing through its implicit
-endpoint methods with parameters of our own (the unified calls lag the exchange), sends numbers as
-plain strings, and answers in domain values or raises the family of `core.domain.errors`.
+With `core.exchange.library` the only code that touches ccxt: for signing and routing through its
+implicit endpoint methods with parameters of our own (the unified calls lag the exchange). Numbers
+leave as plain strings; answers are domain values, failures the family of `core.domain.errors`.
 
 Order answers: MARKET orders and immediate limits (IOC, FOK) ask for RESULT, so the executed
 quantity is known from the answer; everything else asks for the faster ACK. No order answer carries
@@ -12,12 +12,10 @@ Keeps INV-04, INV-08 and INV-14 (through `core.exchange.gateway`).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
-from pydantic import SecretStr
 
 from core.domain.account import (
     AccountConfig,
@@ -36,7 +34,6 @@ from core.domain.enums import (
     TimeInForce,
     WorkingType,
 )
-from core.domain.errors import AccountError
 from core.domain.instrument import Instrument
 from core.domain.intent import OrderRequest
 from core.domain.market import BookTop, Candle, MarkPrice, Ticker24h
@@ -45,9 +42,9 @@ from core.domain.ports import Clock
 from core.domain.position import Fill, OrderSnapshot
 from core.exchange.account_desk import AccountDesk
 from core.exchange.endpoints import Endpoints
-from core.exchange.gateway import REQUEST_TIMEOUT_S, ConnectorFactory, Gateway, SigningApi
-from core.exchange.library import load_exchange_class
-from core.exchange.market_desk import MarketDesk
+from core.exchange.gateway import REQUEST_TIMEOUT_S, ConnectorFactory, Gateway
+from core.exchange.library import Credentials, open_library
+from core.exchange.market_desk import MARKETS_MAX_AGE_S, MarketDesk
 from core.exchange.order_desk import OrderDesk
 from core.exchange.preflight import Preflight, verify
 from core.exchange.rate_budget import BudgetView
@@ -60,14 +57,6 @@ Number = Decimal | int | str | float
 """Amounts in the call forms kept for scripts; a float is read through its shortest text."""
 
 RECV_WINDOW_MS = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """Key and secret: HMAC text, or the PEM text of an Ed25519 or RSA private key."""
-
-    api_key: SecretStr
-    secret: SecretStr
 
 
 class OptimizedExchangeClient:
@@ -93,8 +82,11 @@ class OptimizedExchangeClient:
         self.endpoints = endpoints
         self.quote_coin = quote_coin
         self.symbols = SymbolMap()
+        self._clock = clock
+        self._markets: dict[str, Mapping[str, object]] = {}
+        self._markets_at = float("-inf")
         self._recv_window_ms = recv_window_ms
-        self._api = _library(endpoints, credentials, recv_window_ms)
+        self._api = open_library(endpoints, credentials, recv_window_ms)
         has_credentials = credentials is not None
         self._gateway = Gateway(
             self._api,
@@ -166,10 +158,14 @@ class OptimizedExchangeClient:
         return await self._market.load(brackets=True, refresh=refresh)
 
     async def get_markets(self) -> dict[str, Mapping[str, object]]:
-        """ccxt's market table by symbol, for scripts that expect its form."""
-        body = await self._market.exchange_info()
-        rows = self._api.parse_markets(msgspec.json.decode(body)["symbols"])
-        return {str(row["symbol"]): row for row in rows}
+        """ccxt's market table by symbol, at most an hour old, for code that expects its form."""
+        now = self._clock.monotonic()
+        if now - self._markets_at > MARKETS_MAX_AGE_S:
+            body = await self._market.exchange_info()
+            rows = self._api.parse_markets(msgspec.json.decode(body)["symbols"])
+            self._markets = {str(row["symbol"]): row for row in rows}
+            self._markets_at = now
+        return self._markets
 
     async def get_usdc_symbols(self) -> list[str]:
         """Tradable perpetuals quoted and settled in the configured coin, sorted."""
@@ -420,64 +416,3 @@ def _take_profit_kind(style: TakeProfitStyle | str) -> OrderKind:
 def _amount(value: object) -> Decimal:
     """Exact Decimal of a script's number; a float means its shortest text."""
     return decimal(str(value)) if not isinstance(value, Decimal) else value
-
-
-class _Library(SigningApi, Protocol):
-    """What this module uses of ccxt beyond signing."""
-
-    def parse_markets(self, markets: object) -> list[dict[str, object]]: ...
-
-    def sign(self, path: str, api: list[str], method: str, params: Mapping[str, str]) -> object: ...
-
-
-def _library(
-    endpoints: Endpoints, credentials: Credentials | None, recv_window_ms: int
-) -> _Library:
-    """ccxt's exchange for one venue, routed to futures hosts only (never COIN-M or spot).
-
-    Raises AccountError for a private key that cannot sign.
-    """
-    options = {"fetchCurrencies": False, "recvWindow": recv_window_ms}
-    config: dict[str, object] = {"enableRateLimit": False, "options": options}
-    if credentials is not None:
-        config["apiKey"] = credentials.api_key.get_secret_value()
-        config["secret"] = _secret_text(credentials.secret)
-    api: Any = load_exchange_class("binanceusdm")(config)
-    if endpoints.is_demo:
-        api.enable_demo_trading(True)  # noqa: FBT003 - ccxt's signature
-    base = endpoints.rest
-    table = {
-        name: url.replace("https://fapi.binance.com", base).replace(
-            "https://demo-fapi.binance.com", base
-        )
-        for name, url in api.urls["api"].items()
-        if name.startswith("fapi")
-    }
-    if not endpoints.is_demo:
-        sapi = "https://api.binance.com" if endpoints.is_production else base
-        table["sapi"] = f"{sapi}/sapi/v1"
-    api.urls["api"] = table
-    # On a foreign host ccxt would classify errors by the wrong table.
-    linear = api.exceptions.get("linear", {})
-    api.get_exceptions_by_url = lambda _url, kind: linear.get(kind, {})
-    api.milliseconds = api.nonce = lambda: 0
-    library: _Library = api
-    if credentials is not None:
-        _check_signing(library)
-    return library
-
-
-def _secret_text(secret: SecretStr) -> str:
-    """Without the white space of files: the library tells Ed25519 from RSA by the text's length."""
-    return "\n".join(line.strip() for line in secret.get_secret_value().strip().splitlines())
-
-
-def _check_signing(library: _Library) -> None:
-    """A trial signature, so that an unusable private key is an operator's message, not a trace."""
-    try:
-        library.sign("order", ["fapiPrivate"], "GET", {})
-    except Exception as error:  # noqa: BLE001 - cryptography raises many kinds; reported below
-        raise AccountError(
-            f"the API secret cannot sign ({type(error).__name__}): expected an HMAC secret or the "
-            "PEM text of an Ed25519 or RSA private key"
-        ) from None

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.domain.enums import Severity, StreamState
-from core.domain.errors import CredentialsDead, Refused, VenueError
+from core.domain.errors import CredentialsDead, Refused, RetryLater, VenueError
 from core.domain.facts import (
     Alert,
     AlgoUpdate,
@@ -37,7 +37,7 @@ from core.exchange.codec import UserStreamCodec
 from core.exchange.endpoints import Endpoints
 from core.exchange.gateway import ConnectorFactory
 from core.exchange.symbols import SymbolMap
-from core.exchange.websocket import Feed, SocketFactory
+from core.exchange.websocket import CONNECT_ERRORS, Feed, SocketFactory
 from core.kernel.chance import Chance
 from core.kernel.supervisor import Restart, Supervisor
 
@@ -307,12 +307,20 @@ async def stream_user_data(
 ) -> None:
     """Deliver the facts of one connection until it ends (kept for scripts).
 
-    Raises the family of `domain.errors` for the key, aiohttp's errors for the connection.
+    Raises the family of `domain.errors`, RetryLater when the stream cannot be connected.
     """
     codec = UserStreamCodec(client.symbols)
     factory = SocketFactory(endpoints, clock)
     try:
-        socket = await factory.open(endpoints.private_stream(await client.create_listen_key()))
+        url = endpoints.private_stream(await client.create_listen_key())
+        failure = ""
+        try:
+            socket = await factory.open(url)
+        except CONNECT_ERRORS as error:
+            failure = type(error).__name__
+        # Raised outside the handler: the library's error shows the address with the key.
+        if failure:
+            raise RetryLater(f"cannot connect the user stream: {failure}")
         await socket.read(lambda frame: on_fact(codec.decode(frame)), lambda: None)
     finally:
         await factory.close()

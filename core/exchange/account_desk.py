@@ -15,18 +15,19 @@ from core.domain.errors import Refused
 from core.domain.position import Fill
 from core.exchange import endpoints as ep
 from core.exchange import error_map
+from core.exchange import rest_bodies as rb
 from core.exchange import rest_codec as rc
 from core.exchange.gateway import Gateway
 from core.exchange.symbols import SymbolMap
 
-_ACCOUNT = msgspec.json.Decoder(rc.AccountBody)
-_POSITIONS = msgspec.json.Decoder(list[rc.PositionBody])
-_TRADES = msgspec.json.Decoder(list[rc.TradeBody])
-_INCOME = msgspec.json.Decoder(list[rc.IncomeBody])
-_CONFIG = msgspec.json.Decoder(rc.AccountConfigBody)
-_SYMBOL_CONFIGS = msgspec.json.Decoder(list[rc.SymbolConfigBody])
-_RESTRICTIONS = msgspec.json.Decoder(rc.RestrictionsBody)
-_LISTEN_KEY = msgspec.json.Decoder(rc.ListenKeyBody)
+_ACCOUNT = msgspec.json.Decoder(rb.AccountBody)
+_POSITIONS = msgspec.json.Decoder(list[rb.PositionBody])
+_TRADES = msgspec.json.Decoder(list[rb.TradeBody])
+_INCOME = msgspec.json.Decoder(list[rb.IncomeBody])
+_CONFIG = msgspec.json.Decoder(rb.AccountConfigBody)
+_SYMBOL_CONFIGS = msgspec.json.Decoder(list[rb.SymbolConfigBody])
+_RESTRICTIONS = msgspec.json.Decoder(rb.RestrictionsBody)
+_LISTEN_KEY = msgspec.json.Decoder(rb.ListenKeyBody)
 
 _PAGE = 1_000
 _MAX_PAGES = 50

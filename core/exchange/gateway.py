@@ -25,7 +25,7 @@ from core.exchange import endpoints as ep
 from core.exchange import error_map
 from core.exchange.endpoints import Call, Endpoints
 from core.exchange.rate_budget import RateBudget
-from core.exchange.rest_codec import TimeBody
+from core.exchange.rest_bodies import TimeBody
 from core.exchange.server_time import ServerTime
 
 T = TypeVar("T")
@@ -34,6 +34,7 @@ ConnectorFactory = Callable[[], aiohttp.BaseConnector]
 REQUEST_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
 TIME_SAMPLES = 3
+_REFRESH_PAUSE_S = 10.0
 _DECODE_ERRORS = (msgspec.MsgspecError, ValueError, KeyError, ArithmeticError, RecursionError)
 _TIME_DECODER = msgspec.json.Decoder(TimeBody)
 
@@ -71,6 +72,7 @@ class Gateway:
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
+        self._refresh_after = float("-inf")
         self.time = ServerTime(clock)
         self.budget = RateBudget(
             clock, self.time.now_ms, banned_until_ms=banned_until_ms, on_ban=on_ban
@@ -94,14 +96,14 @@ class Gateway:
         time is measured again and the call repeated once.
         """
         if lane is not Lane.PROTECT and self.time.stale:
-            await self._refresh_time()
+            await self._refresh_time(lane)
         try:
             body = await self._call_once(call, params, lane, weight)
         except VenueError as error:
             if error.code not in error_map.CLOCK_CODES:
                 raise
             self.time.forget()
-            await self.sync_time()
+            await self.sync_time(lane=lane)
             body = await self._call_once(call, params, lane, weight)
         try:
             return decode(body)
@@ -109,11 +111,11 @@ class Gateway:
             detail = str(error)
         raise error_map.unreadable(200, detail, mutating=call.mutating)
 
-    async def sync_time(self, samples: int = TIME_SAMPLES) -> None:
+    async def sync_time(self, samples: int = TIME_SAMPLES, lane: Lane = Lane.MANAGE) -> None:
         """Measure the exchange's clock. Raises the error family when it cannot be reached."""
         for _ in range(samples):
             sent = self._clock.monotonic()
-            body = await self._call_once(ep.TIME, {}, Lane.MANAGE, None)
+            body = await self._call_once(ep.TIME, {}, lane, None)
             received = self._clock.monotonic()
             try:
                 server_ms = _TIME_DECODER.decode(body).server_time
@@ -128,9 +130,13 @@ class Gateway:
         if session is not None:
             await session.close()
 
-    async def _refresh_time(self) -> None:
+    async def _refresh_time(self, lane: Lane) -> None:
+        """One measurement at a time, and a pause after one that failed."""
+        if self._clock.monotonic() < self._refresh_after:
+            return
+        self._refresh_after = self._clock.monotonic() + _REFRESH_PAUSE_S
         try:
-            await self.sync_time(1 if self.time.synced else TIME_SAMPLES)
+            await self.sync_time(1 if self.time.synced else TIME_SAMPLES, lane)
         except VenueError:
             # The call itself will meet the same trouble and report it; the old estimate and its
             # growing error bound stay in force meanwhile.

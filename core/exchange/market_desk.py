@@ -13,6 +13,7 @@ from core.domain.market import BookTop, Candle, MarkPrice, Ticker24h, timeframe_
 from core.domain.ports import Clock
 from core.exchange import endpoints as ep
 from core.exchange import rate_budget
+from core.exchange import rest_bodies as rb
 from core.exchange import rest_codec as rc
 from core.exchange.gateway import Gateway
 from core.exchange.symbols import SymbolMap
@@ -21,13 +22,13 @@ MARKETS_MAX_AGE_S = 3_600.0
 TICKERS_MAX_AGE_S = 1.0
 CANDLES_CACHED = 1_500
 
-_INFO = msgspec.json.Decoder(rc.ExchangeInfoBody)
-_BRACKETS = msgspec.json.Decoder(list[rc.BracketBody] | rc.BracketBody)
-_KLINES = msgspec.json.Decoder(list[rc.KlineRow])
-_TICKER = msgspec.json.Decoder(rc.TickerBody)
-_TICKERS = msgspec.json.Decoder(list[rc.TickerBody])
-_BOOKS = msgspec.json.Decoder(list[rc.BookBody])
-_MARKS = msgspec.json.Decoder(list[rc.PremiumBody])
+_INFO = msgspec.json.Decoder(rb.ExchangeInfoBody)
+_BRACKETS = msgspec.json.Decoder(list[rb.BracketBody] | rb.BracketBody)
+_KLINES = msgspec.json.Decoder(list[rb.KlineRow])
+_TICKER = msgspec.json.Decoder(rb.TickerBody)
+_TICKERS = msgspec.json.Decoder(list[rb.TickerBody])
+_BOOKS = msgspec.json.Decoder(list[rb.BookBody])
+_MARKS = msgspec.json.Decoder(list[rb.PremiumBody])
 
 _LIMIT_NAMES = {
     ("REQUEST_WEIGHT", "MINUTE", 1): rate_budget.WEIGHT_1M,

@@ -18,15 +18,16 @@ from core.domain.money import ZERO, to_wire
 from core.domain.position import OrderSnapshot
 from core.exchange import endpoints as ep
 from core.exchange import error_map
+from core.exchange import rest_bodies as rb
 from core.exchange import rest_codec as rc
 from core.exchange.gateway import Gateway
 from core.exchange.symbols import SymbolMap
 
-_ORDER = msgspec.json.Decoder(rc.OrderBody)
-_ORDERS = msgspec.json.Decoder(list[rc.OrderBody])
-_ALGO = msgspec.json.Decoder(rc.AlgoBody)
-_ALGOS = msgspec.json.Decoder(list[rc.AlgoBody])
-_ALGO_CANCEL = msgspec.json.Decoder(rc.AlgoCancelBody)
+_ORDER = msgspec.json.Decoder(rb.OrderBody)
+_ORDERS = msgspec.json.Decoder(list[rb.OrderBody])
+_ALGO = msgspec.json.Decoder(rb.AlgoBody)
+_ALGOS = msgspec.json.Decoder(list[rb.AlgoBody])
+_ALGO_CANCEL = msgspec.json.Decoder(rb.AlgoCancelBody)
 
 _GONE = frozenset({error_map.UNKNOWN_ORDER, error_map.NO_SUCH_ORDER})
 _IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
@@ -159,14 +160,17 @@ class OrderDesk:
         return rc.order_snapshot(_ORDER.decode(body), self._symbols)
 
     def _read_orders(self, body: bytes) -> tuple[OrderSnapshot, ...]:
-        return tuple(rc.order_snapshot(row, self._symbols) for row in _ORDERS.decode(body))
+        rows = _ORDERS.decode(body)
+        return tuple(rc.order_snapshot(row, self._symbols, listed=True) for row in rows)
 
     def _read_algo(self, body: bytes) -> OrderSnapshot:
         return self._remember(rc.algo_snapshot(_ALGO.decode(body), self._symbols))
 
     def _read_algos(self, body: bytes) -> tuple[OrderSnapshot, ...]:
         rows = _ALGOS.decode(body)
-        return tuple(self._remember(rc.algo_snapshot(row, self._symbols)) for row in rows)
+        return tuple(
+            self._remember(rc.algo_snapshot(row, self._symbols, listed=True)) for row in rows
+        )
 
     def _remember(self, order: OrderSnapshot) -> OrderSnapshot:
         self._conditional[order.client_id] = order

@@ -7,8 +7,6 @@ object or an array, empty strings for numbers that do not exist yet.
 
 from decimal import Decimal
 
-import msgspec
-
 from core.domain.account import (
     AccountConfig,
     Balance,
@@ -17,11 +15,30 @@ from core.domain.account import (
     KeyPermissions,
     SymbolConfig,
 )
-from core.domain.enums import AlgoStatus, ContractStatus, OrderStatus, Side
+from core.domain.enums import AlgoStatus, ContractStatus, OrderStatus
 from core.domain.instrument import Bracket, Instrument
 from core.domain.market import BookTop, Candle, MarkPrice, Ticker24h
 from core.domain.money import ZERO
 from core.domain.position import Fill, OrderSnapshot
+from core.exchange.rest_bodies import (
+    AccountBody,
+    AccountConfigBody,
+    AlgoBody,
+    BookBody,
+    BracketBody,
+    ExchangeInfoBody,
+    FilterBody,
+    IncomeBody,
+    KlineRow,
+    OrderBody,
+    PositionBody,
+    PremiumBody,
+    RestrictionsBody,
+    SymbolBody,
+    SymbolConfigBody,
+    TickerBody,
+    TradeBody,
+)
 from core.exchange.symbols import SymbolMap
 
 ORDER_STATUS: dict[str, OrderStatus] = {
@@ -44,6 +61,7 @@ _ALGO_STATUS: dict[AlgoStatus, OrderStatus] = {
     AlgoStatus.REJECTED: OrderStatus.REJECTED,
     AlgoStatus.EXPIRED: OrderStatus.EXPIRED,
 }
+_ALGO_WORDS = frozenset(status.value for status in AlgoStatus)
 
 
 def algo_order_status(status: AlgoStatus, executed: Decimal) -> OrderStatus:
@@ -57,201 +75,10 @@ def _decimal(text: str | None) -> Decimal:
     return Decimal(text) if text else ZERO
 
 
-class TimeBody(msgspec.Struct):
-    server_time: int = msgspec.field(name="serverTime")
-
-
-class _Filter(msgspec.Struct, rename="camel"):
-    filter_type: str
-    tick_size: str = "0"
-    min_price: str = "0"
-    max_price: str = "0"
-    step_size: str = "0"
-    min_qty: str = "0"
-    max_qty: str = "0"
-    notional: str = "0"
-    limit: int = 200
-    multiplier_up: str = "0"
-    multiplier_down: str = "0"
-
-
-class _RateLimit(msgspec.Struct, rename="camel"):
-    rate_limit_type: str
-    interval: str
-    interval_num: int
-    limit: int
-
-
-class _Symbol(msgspec.Struct, rename="camel"):
-    symbol: str
-    contract_type: str
-    status: str
-    base_asset: str
-    quote_asset: str
-    margin_asset: str
-    filters: list[_Filter]
-    onboard_date: int = 0
-
-
-class ExchangeInfoBody(msgspec.Struct, rename="camel"):
-    symbols: list[_Symbol]
-    rate_limits: list[_RateLimit] = []
-
-
-class _BracketRow(msgspec.Struct, rename="camel"):
-    initial_leverage: int
-    notional_cap: Decimal
-    notional_floor: Decimal
-    maint_margin_ratio: Decimal
-    cum: Decimal
-
-
-class BracketBody(msgspec.Struct):
-    symbol: str
-    brackets: list[_BracketRow]
-
-
-class OrderBody(msgspec.Struct, rename="camel"):
-    symbol: str
-    order_id: int
-    client_order_id: str
-    status: str
-    side: Side
-    orig_qty: str
-    executed_qty: str
-    type: str = ""
-    orig_type: str = ""
-    price: str = "0"
-    stop_price: str = "0"
-    avg_price: str | None = None
-    reduce_only: bool = False
-    close_position: bool = False
-    update_time: int = 0
-
-
-class AlgoBody(msgspec.Struct, rename="camel"):
-    symbol: str
-    algo_id: int
-    client_algo_id: str
-    algo_status: AlgoStatus
-    side: Side
-    order_type: str
-    quantity: str = "0"
-    price: str = "0"
-    trigger_price: str = "0"
-    actual_order_id: str | int = ""
-    actual_price: str | None = None
-    actual_qty: str | None = None
-    reduce_only: bool = False
-    close_position: bool = False
-    update_time: int = 0
-
-
-class AlgoCancelBody(msgspec.Struct, rename="camel"):
-    algo_id: int
-    client_algo_id: str = ""
-
-
-class _Asset(msgspec.Struct, rename="camel"):
-    asset: str
-    wallet_balance: str
-    available_balance: str
-    unrealized_profit: str = "0"
-
-
-class AccountBody(msgspec.Struct):
-    assets: list[_Asset]
-
-
-class PositionBody(msgspec.Struct, rename="camel"):
-    symbol: str
-    position_amt: str
-    entry_price: str
-    mark_price: str = "0"
-    unrealized: str = msgspec.field(default="0", name="unRealizedProfit")
-    liquidation_price: str = "0"
-    isolated_margin: str = "0"
-    isolated_wallet: str = "0"
-    update_time: int = 0
-
-
-class AccountConfigBody(msgspec.Struct, rename="camel"):
-    can_trade: bool
-    dual_side_position: bool
-    multi_assets_margin: bool = False
-
-
-class SymbolConfigBody(msgspec.Struct, rename="camel"):
-    symbol: str
-    margin_type: str
-    leverage: int
-
-
-class RestrictionsBody(msgspec.Struct, rename="camel"):
-    ip_restrict: bool
-    enable_futures: bool
-    enable_withdrawals: bool
-
-
-class TradeBody(msgspec.Struct, rename="camel"):
-    symbol: str
-    id: int
-    order_id: int
-    side: Side
-    price: str
-    qty: str
-    realized_pnl: str
-    commission: str
-    commission_asset: str
-    time: int
-    maker: bool
-
-
-class IncomeBody(msgspec.Struct, rename="camel"):
-    symbol: str
-    income_type: str
-    income: str
-    asset: str
-    time: int
-    tran_id: int | str
-    trade_id: int | str = ""
-
-
-class TickerBody(msgspec.Struct, rename="camel"):
-    symbol: str
-    last_price: str
-    quote_volume: str
-    close_time: int
-
-
-class BookBody(msgspec.Struct, rename="camel"):
-    symbol: str
-    bid_price: str
-    bid_qty: str
-    ask_price: str
-    ask_qty: str
-    time: int = 0
-
-
-class PremiumBody(msgspec.Struct, rename="camel"):
-    symbol: str
-    mark_price: str
-    last_funding_rate: str
-    next_funding_time: int
-    time: int
-
-
-class ListenKeyBody(msgspec.Struct, rename="camel"):
-    listen_key: str
-
-
-KlineRow = tuple[int, str, str, str, str, str, int, str, int, str, str, str]
-
-
-def instrument(body: _Symbol, brackets: tuple[Bracket, ...]) -> Instrument:
+def instrument(body: SymbolBody, brackets: tuple[Bracket, ...]) -> Instrument:
     """Filters are looked up by type: their order differs from symbol to symbol."""
     by_type = {row.filter_type: row for row in body.filters}
-    none = _Filter(filter_type="")
+    none = FilterBody(filter_type="")
     price = by_type.get("PRICE_FILTER", none)
     lot = by_type.get("LOT_SIZE", none)
     market = by_type.get("MARKET_LOT_SIZE", lot)
@@ -276,7 +103,7 @@ def instrument(body: _Symbol, brackets: tuple[Bracket, ...]) -> Instrument:
         min_notional=Decimal(by_type.get("MIN_NOTIONAL", none).notional),
         percent_up=Decimal(percent.multiplier_up),
         percent_down=Decimal(percent.multiplier_down),
-        max_orders=by_type.get("MAX_NUM_ORDERS", none).limit,
+        max_orders=int(by_type.get("MAX_NUM_ORDERS", none).limit),
         brackets=brackets,
         onboard_ms=body.onboard_date,
     )
@@ -313,8 +140,12 @@ def bracket_table(
     }
 
 
-def order_snapshot(body: OrderBody, symbols: SymbolMap) -> OrderSnapshot:
-    """Plain order. Raises KeyError for a status the exchange has never documented."""
+def order_snapshot(body: OrderBody, symbols: SymbolMap, *, listed: bool = False) -> OrderSnapshot:
+    """Plain order. What is `listed` among open orders is live whatever its status is called.
+
+    Raises KeyError for a status the exchange has never documented.
+    """
+    status = ORDER_STATUS.get(body.status, OrderStatus.LIVE) if listed else None
     return OrderSnapshot(
         symbol=symbols.to_normal(body.symbol),
         client_id=body.client_order_id,
@@ -323,7 +154,7 @@ def order_snapshot(body: OrderBody, symbols: SymbolMap) -> OrderSnapshot:
         side=body.side,
         kind=body.orig_type or body.type,
         conditional=False,
-        status=ORDER_STATUS[body.status],
+        status=status or ORDER_STATUS[body.status],
         quantity=_decimal(body.orig_qty),
         price=_decimal(body.price),
         trigger_price=_decimal(body.stop_price),
@@ -335,8 +166,13 @@ def order_snapshot(body: OrderBody, symbols: SymbolMap) -> OrderSnapshot:
     )
 
 
-def algo_snapshot(body: AlgoBody, symbols: SymbolMap) -> OrderSnapshot:
+def algo_snapshot(body: AlgoBody, symbols: SymbolMap, *, listed: bool = False) -> OrderSnapshot:
+    """Conditional order; `listed` as for `order_snapshot`. Raises ValueError for a new status."""
     executed = _decimal(body.actual_qty)
+    if listed and body.algo_status not in _ALGO_WORDS:
+        status = OrderStatus.LIVE
+    else:
+        status = algo_order_status(AlgoStatus(body.algo_status), executed)
     average = _decimal(body.actual_price)
     return OrderSnapshot(
         symbol=symbols.to_normal(body.symbol),
@@ -346,7 +182,7 @@ def algo_snapshot(body: AlgoBody, symbols: SymbolMap) -> OrderSnapshot:
         side=body.side,
         kind=body.order_type,
         conditional=True,
-        status=algo_order_status(body.algo_status, executed),
+        status=status,
         quantity=_decimal(body.quantity),
         price=_decimal(body.price),
         trigger_price=_decimal(body.trigger_price),

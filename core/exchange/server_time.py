@@ -6,6 +6,7 @@ the bound grows with the sample's age by the drift two crystals may have. Wall t
 involved, so a step of the local clock changes nothing (INV-14).
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -66,7 +67,7 @@ class ServerTime:
         best = self._best
         if best is None:
             return _UNKNOWN_ERROR_MS
-        return int(best.error_at(self._clock.monotonic())) + 1
+        return math.ceil(best.error_at(self._clock.monotonic())) + 1
 
     @property
     def synced(self) -> bool:

@@ -35,6 +35,7 @@ STEADY_S = 300.0
 """A connection that held this long under heartbeats counts as data for a quiet feed."""
 _CLOSE_TIMEOUT_S = 1.0
 
+CONNECT_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 OnFrame = Callable[[bytes], None]
 UrlSource = Callable[[], Awaitable[str]]
 
@@ -107,7 +108,7 @@ class SocketFactory:
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self, url: str) -> Socket:
-        """Connect. Raises aiohttp.ClientError, TimeoutError or OSError."""
+        """Connect. Raises one of `CONNECT_ERRORS`, whose text may show the address."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=self._connector(), trust_env=not self._endpoints.is_local
@@ -236,7 +237,7 @@ class Feed:
         self._replace_wanted = False
         try:
             self._socket = await self._open()
-        except (VenueError, aiohttp.ClientError, TimeoutError, OSError):
+        except (VenueError, *CONNECT_ERRORS):
             # The old connection still works; the next round tries again after a pause.
             await self._clock.sleep(self._delay())
             self._replace_wanted = True
@@ -253,7 +254,7 @@ class Feed:
                 return await self._open()
             except VenueError as error:
                 self._on_down(error.text)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            except CONNECT_ERRORS as error:
                 self._on_down(f"cannot connect: {type(error).__name__}")
 
     async def _open(self) -> Socket:

@@ -1,13 +1,19 @@
 """The library underneath: addresses, calls, import."""
 
+import base64
 import subprocess
 import sys
+from urllib.parse import unquote
 
 import pytest
 from client_kit import client_of
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pydantic import SecretStr
 
 from core.exchange import endpoints as ep
 from core.exchange.endpoints import DEMO, PRODUCTION, Endpoints
+from core.exchange.library import Credentials, open_library
 
 # --- environment ---------------------------------------------------------------------------------
 
@@ -63,3 +69,29 @@ def test_the_library_loads_alone_and_leaves_the_plain_import_intact(statement: s
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(not statement)
+
+
+def test_a_changed_inside_of_the_library_falls_back_to_the_plain_import() -> None:
+    code = (
+        "import sys, core.exchange.library as library\n"
+        "def broken(name): raise ImportError('moved')\n"
+        "library._load_alone = broken\n"
+        "cls = library.load_exchange_class('binanceusdm')\n"
+        "import ccxt.async_support as plain\n"
+        "assert plain.binanceusdm is cls\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_an_ed25519_key_signs_whatever_ends_its_lines(line_end: str) -> None:
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    text = pem.replace("\n", line_end) + line_end
+    api = open_library(PRODUCTION, Credentials(SecretStr("k"), SecretStr(text)), 5_000)
+    signed = api.sign("order", ["fapiPrivate"], "GET", {"symbol": "XRPUSDC"})
+    query, _, signature = str(signed["url"]).partition("?")[2].partition("&signature=")
+    key.public_key().verify(base64.b64decode(unquote(signature)), query.encode())
