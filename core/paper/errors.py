@@ -69,6 +69,7 @@ _TEXTS = {
     "existing.",
     -4135: "Invalid activation price.",
     -4137: "Quantity must be zero with closePosition equals true.",
+    -4140: "Invalid symbol status for opening position.",
     -4161: "Leverage reduction is not supported in Isolated Margin Mode with open positions.",
     -4168: "Unable to adjust to isolated-margin mode under the Multi-Assets mode.",
     -4171: "No need to change Multi-Assets mode.",

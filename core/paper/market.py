@@ -14,12 +14,14 @@ from core.paper.records import AlgoOrder, Order
 class Market:
     """One symbol. `orders` rest in the book, `algos` wait for their trigger; both by id.
 
+    `close_only` is a contract about to leave: reduce-only orders alone are taken.
     Mark and index price equal the last feed price: the feed has one price only, and a made-up
     basis would trigger stops at prices nobody can check against the candles.
     """
 
     contract: Contract
     book: BookModel
+    close_only: bool = False
     last_time_ms: int = 0
     last_quantity: Decimal = ZERO
     orders: dict[int, Order] = field(default_factory=dict)

@@ -101,6 +101,8 @@ def order_spec(exchange: PaperExchange, params: Params) -> OrderSpec:
         good_till_ms=_good_till(exchange, params),
         result=_wants_result(params),
     )
+    if exchange.markets[symbol].close_only and not spec.reduce_only:
+        raise refuse(-4140)
     check_order(exchange.markets[symbol], spec)
     if exchange.matcher.is_duplicate(spec):
         raise refuse(-4116)

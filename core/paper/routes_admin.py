@@ -6,16 +6,19 @@ exchange's own style.
 """
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
 from aiohttp import web
 
+from core.domain.money import ZERO
 from core.paper import wire
 from core.paper.errors import ApiError, refuse
 from core.paper.exchange import PaperExchange
 from core.paper.faults import EventFault, FaultPlan, RestFault, TriggerFault
 from core.paper.limits import RateLimits
+from core.paper.model import Tick
 from core.paper.orders_in import algo_spec, order_spec
 from core.paper.params import Params
 from core.paper.streams import Route, StreamHub, encode
@@ -31,12 +34,20 @@ class FaultRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ActionRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """One thing to happen now. `route` empty means every socket."""
+    """One thing to happen now.
 
-    action: Literal["expire_listen_key", "disconnect", "ban", "liquidate"]
+    `disconnect` cuts sockets and `freeze` leaves them open but silent (`route` empty: all of
+    them), `ban` answers 418 for `ms`, `liquidate` takes the position of `symbol` over, `shock`
+    lets its price jump to `price` until the feed's next one, `delist` makes it close-only.
+    """
+
+    action: Literal[
+        "expire_listen_key", "disconnect", "freeze", "ban", "liquidate", "shock", "delist"
+    ]
     route: Literal["", "public", "market", "private"] = ""
     symbol: str = ""
     ms: int = 0
+    price: Decimal = ZERO
 
 
 class ManualRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,12 +67,14 @@ class Admin:
         hub: StreamHub,
         users: UserStream,
         limits: RateLimits,
+        tick: Callable[[Tick], None],
     ) -> None:
         self._exchange = exchange
         self._faults = faults
         self._hub = hub
         self._users = users
         self._limits = limits
+        self._tick = tick
         self._routes: Mapping[tuple[str, str], Callable[[str], object]] = {
             ("GET", "/paper/faults"): self._list_faults,
             ("POST", "/paper/faults"): self._add_faults,
@@ -104,17 +117,31 @@ class Admin:
 
     def _act(self, body: str) -> object:
         wish = msgspec.json.decode(body, type=ActionRequest)
+        route = Route(wish.route) if wish.route else None
         if wish.action == "expire_listen_key":
             self._users.expire_key()
         elif wish.action == "disconnect":
-            self._hub.close_route(Route(wish.route) if wish.route else None)
+            self._hub.close_route(route)
+        elif wish.action == "freeze":
+            self._hub.freeze_route(route)
         elif wish.action == "ban":
             self._limits.ban(wish.ms)
-        elif wish.symbol not in self._exchange.markets:
-            raise refuse(-1121)
         else:
-            self._exchange.liquidate(wish.symbol)
+            self._act_on_symbol(wish)
         return {"code": 200, "msg": "success"}
+
+    def _act_on_symbol(self, wish: ActionRequest) -> None:
+        if wish.symbol not in self._exchange.markets:
+            raise refuse(-1121)
+        if wish.action == "liquidate":
+            self._exchange.liquidate(wish.symbol)
+        elif wish.action == "delist":
+            self._exchange.markets[wish.symbol].close_only = True
+        elif wish.price <= 0:
+            raise refuse(-4001)
+        else:
+            now = self._exchange.now_ms()
+            self._tick(Tick(wish.symbol, now, wish.price, ZERO, gap=True))
 
     def _trade(self, body: str) -> object:
         wish = msgspec.json.decode(body, type=ManualRequest)

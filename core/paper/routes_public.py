@@ -83,7 +83,7 @@ def _symbol(market: Market) -> Row:
         "contractType": "PERPETUAL",
         "deliveryDate": _PERPETUAL_END_MS,
         "onboardDate": contract.onboard_ms,
-        "status": "TRADING" if market.is_trading else "PENDING_TRADING",
+        "status": _status(market),
         "maintMarginPercent": "2.5000",
         "requiredMarginPercent": "5.0000",
         "baseAsset": contract.base,
@@ -104,6 +104,12 @@ def _symbol(market: Market) -> Row:
         "timeInForce": ("GTC", "IOC", "FOK", "GTX", "GTD"),
         "permissionSets": ("GRID", "COPY", "DCA"),
     }
+
+
+def _status(market: Market) -> str:
+    if market.close_only:
+        return "SETTLING"
+    return "TRADING" if market.is_trading else "PENDING_TRADING"
 
 
 def _filters(contract: Contract) -> list[Row]:

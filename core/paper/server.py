@@ -108,7 +108,7 @@ class PaperServer:
         tables = (routes_public.ROUTES, routes_trade.ROUTES, routes_account.ROUTES)
         self._routes = {route.key: route for table in tables for route in table}
         self._admin = (
-            Admin(self.exchange, self.faults, self.hub, self.users, self.limits)
+            Admin(self.exchange, self.faults, self.hub, self.users, self.limits, self.on_tick)
             if faults_enabled
             else None
         )

@@ -83,7 +83,10 @@ def parse_stream(text: str, symbols: Mapping[str, object]) -> StreamName | None:
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One client socket as the hub sees it. `keys` maps a listen key to its event allow-list."""
+    """One client socket as the hub sees it.
+
+    `keys` maps a listen key to its event allow-list; `frozen` rehearses a half-open socket.
+    """
 
     route: Route
     combined: bool
@@ -91,11 +94,12 @@ class Connection:
     keys: dict[str, frozenset[str]] = field(default_factory=dict)
     outbox: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(OUTBOX_LIMIT))
     overflowed: bool = False
+    frozen: bool = False
     incoming: deque[float] = field(default_factory=lambda: deque(maxlen=11))
 
     def send(self, frame: bytes) -> None:
         """Queue a frame; on overflow the connection is to be closed."""
-        if self.overflowed:
+        if self.overflowed or self.frozen:
             return
         try:
             self.outbox.put_nowait(frame)
@@ -197,6 +201,12 @@ class StreamHub:
         for connection in self.connections:
             if listen_key in connection.keys:
                 connection.close()
+
+    def freeze_route(self, route: Route | None) -> None:
+        """Leave the sockets of a route, or all of them, open but silent."""
+        for connection in self.connections:
+            if route is None or connection.route is route:
+                connection.frozen = True
 
     def close_route(self, route: Route | None) -> None:
         """Cut all sockets of a route, or all of them."""

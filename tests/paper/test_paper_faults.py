@@ -115,6 +115,40 @@ async def test_actions_by_http(venue: Venue) -> None:
     assert (await venue.call("GET", "/fapi/v1/time", signed=False))[0] == 418
 
 
+async def test_half_open_socket_stays_open_and_silent(venue: Venue) -> None:
+    async with (
+        venue.http.ws_connect(venue.endpoints.ws + "/public/ws/btcusdc@bookTicker") as frozen,
+        venue.http.ws_connect(venue.endpoints.ws + "/market/ws/btcusdc@aggTrade") as other,
+    ):
+        for ws in (frozen, other):
+            await ws.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 1})
+            await ws.receive_json(timeout=WAIT_S)
+        await api(venue, "POST", "/paper/action", {"action": "freeze", "route": "public"})
+        venue.tick("60001")
+        assert (await other.receive_json(timeout=WAIT_S))["e"] == "aggTrade"
+        connection = next(c for c in venue.server.hub.connections if c.frozen)
+        assert connection.outbox.empty()
+        assert not frozen.closed
+
+
+async def test_price_shock_and_delisting(venue: Venue) -> None:
+    await venue.call("POST", "/fapi/v1/order", **BUY)
+    await venue.call("POST", "/fapi/v1/algoOrder", **STOP)
+    shock = {"action": "shock", "symbol": BTC, "price": "57500"}
+    assert (await api(venue, "POST", "/paper/action", shock))[0] == 200
+    assert venue.server.exchange.ledger.trades[-1].price == 57500
+    assert venue.server.positions() == []
+    await venue.call("POST", "/fapi/v1/order", **BUY)
+    await api(venue, "POST", "/paper/action", {"action": "delist", "symbol": BTC})
+    _, info = await venue.call("GET", "/fapi/v1/exchangeInfo", signed=False)
+    assert [row["status"] for row in info["symbols"]] == ["SETTLING", "TRADING"]
+    status, body = await venue.call("POST", "/fapi/v1/order", **BUY)
+    assert (status, body["code"]) == (400, -4140)
+    closing = {**BUY, "side": "SELL", "reduceOnly": "true"}
+    assert (await venue.call("POST", "/fapi/v1/order", **closing))[0] == 200
+    assert venue.server.positions() == []
+
+
 async def test_trades_from_the_phone(venue: Venue) -> None:
     wish = {"op": "order", "params": BUY}
     status, order = await api(venue, "POST", "/paper/manual", wish)
