@@ -20,7 +20,6 @@ from core.assembly.memory import Memory, open_log, open_memory, secrets_of
 from core.assembly.prices import PriceSource, choose_prices
 from core.assembly.trading import Trading, open_trading
 from core.assembly.venue import VenueAccess, open_venue
-from core.assembly.waiting import GaveUp
 from core.config import TradingConfig
 from core.domain.enums import ExitReason, PaperFeed, Severity, Venue
 from core.domain.errors import (
@@ -28,7 +27,6 @@ from core.domain.errors import (
     BotError,
     ConfigError,
     InstanceLocked,
-    StorageError,
     VenueError,
 )
 from core.domain.facts import Alert
@@ -44,10 +42,9 @@ from core.kernel.signals import StopSignals
 from core.kernel.supervisor import Supervisor
 from core.observe.audit_trail import AuditTrail
 from core.observe.narrator import Narrator
-from core.observe.summary import Closing, Summary
+from core.observe.summary import AuditState, Closing, Summary
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
-from core.storage.audit_verify import verify_folder
-from core.unified_logger import UnifiedLogger
+from core.storage.audit_verify import find_segments, verify
 
 GIVE_UP_S = 30.0
 MARK_EVERY_S = 600.0
@@ -73,9 +70,7 @@ def run_daemon(config: TradingConfig, options: RunOptions) -> ExitCode:
             source = choose_prices(config) if config.venue is Venue.PAPER else None
             virtual = source is not None and source.epoch_ms is not None
             speed = source.speed if source is not None else None
-            factory = (
-                virtual_loop_factory(speed, outside=True) if virtual else live_loop_factory()
-            )
+            factory = virtual_loop_factory(speed, outside=True) if virtual else live_loop_factory()
             return run(_main(config, options, source), loop_factory=factory)
     except InstanceLocked as error:
         return _end(ExitCode.LOCKED, error)
@@ -92,9 +87,7 @@ def _end(code: ExitCode, error: BotError) -> ExitCode:
     return code
 
 
-async def _main(
-    config: TradingConfig, options: RunOptions, source: PriceSource | None
-) -> ExitCode:
+async def _main(config: TradingConfig, options: RunOptions, source: PriceSource | None) -> ExitCode:
     loop = asyncio.get_running_loop()
     if source is None or source.epoch_ms is None:
         return await Application(config, options, source, LiveClock()).run()
@@ -127,6 +120,8 @@ class Application:
         self._began_ms = clock.now_ms()
         self._began_real = stopwatch()
         self._unclean: list[str] = []
+        self._closing: Closing | None = None
+        self._ending: str | None = None
 
     # --- run -------------------------------------------------------------------------------------
 
@@ -140,6 +135,8 @@ class Application:
             signals.uninstall()
             await self._supervisor.close(2.0)
             self._log.close()
+            if self._ending is not None:
+                print_summary(self._ending)
 
     async def _run(self) -> ExitCode:
         for line in self._config.warnings:
@@ -163,6 +160,7 @@ class Application:
             if access.paper is not None:
                 await access.paper.stop()
             await memory.close()
+            self._finish_summary(access, memory)
 
     def _show_card(self, access: VenueAccess, memory: Memory) -> None:
         card = build_card(self._config, access.feed, access.endpoints.rest)
@@ -185,7 +183,7 @@ class Application:
         self._supervisor.spawn("journal", memory.journal.run)
         started = False
         try:
-            stop = self._supervisor.spawn("start", lambda: self._start(trading, access))
+            stop = self._supervisor.spawn("start", lambda: self._start(trading))
             await self._first_of(stop)
             started = trading.ready
             if trading.failure is not None:
@@ -206,11 +204,11 @@ class Application:
         if not task.done():
             task.cancel()
 
-    async def _start(self, trading: Trading, access: VenueAccess) -> None:
+    async def _start(self, trading: Trading) -> None:
         try:
             await trading.connect(self._options.give_up_s)
             if not self._options.check:
-                await trading.begin(access.account, self._options.give_up_s)
+                await trading.begin(self._options.give_up_s)
         except BotError as error:
             trading.failure = error
 
@@ -256,12 +254,12 @@ class Application:
         trading.engine.stop()
         trading.orders.stop_entries()
         total = self._config.shutdown_timeout
-        close = started and self._config.close_positions_on_shutdown_resolved
+        close = started and self._config.close_positions_on_shutdown
         stages = [
             Stage("settle", lambda: trading.orders.settle(total * 0.2), total * 0.2),
             Stage("positions", lambda: self._leave(trading, close=close), total * 0.4),
-            Stage("orphans", lambda: trading.sweep(started=started), total * 0.1),
-            Stage("summary", lambda: self._show_summary(trading, memory, started), total * 0.1),
+            Stage("orphans", trading.sweep, total * 0.1),
+            Stage("summary", lambda: self._read_end(trading, started=started), total * 0.1),
             Stage("streams", trading.close_streams, total * 0.1),
             Stage("client", trading.client.close, total * 0.1),
         ]
@@ -285,11 +283,10 @@ class Application:
         detail = f": {report.error}" if report.error is not None else ""
         self._say("stop", "ERROR", f"stage {report.name} {report.outcome}{detail}")
 
-    async def _show_summary(self, trading: Trading, memory: Memory, started: bool) -> None:  # noqa: FBT001 - internal
+    async def _read_end(self, trading: Trading, *, started: bool) -> None:
+        """What the exchange says at the end, for the summary."""
         if not started:
             return
-        await memory.journal.flush()
-        quote = self._config.resolved_quote_coin
         try:
             wallet = {b.asset: b.wallet for b in await trading.client.get_balances()}
             positions = len(await trading.client.get_positions())
@@ -297,21 +294,30 @@ class Application:
         except VenueError as error:
             self._say("stop", "ERROR", f"the exchange could not be read at the end: {error}")
             return
-        records, head = memory.audit.head
-        closing = Closing(
+        self._closing = Closing(
             wallet_start=trading.wallet_start,
-            wallet_end=wallet.get(quote, ZERO),
+            wallet_end=wallet.get(self._config.resolved_quote_coin, ZERO),
             open_positions=positions,
             open_orders=orders,
-            audit_records=records,
-            audit_head=head,
-            audit_verified=verify_folder(memory.audit.path),
             simulated_ms=self._clock.now_ms() - self._began_ms,
             real_seconds=stopwatch() - self._began_real,
             reason=self._stop_reason,
         )
-        self._log.flush()
-        print_summary(self._summary.render(closing, f"{self._config.venue.value}, {trading.access.feed}"))
+
+    def _finish_summary(self, access: VenueAccess, memory: Memory) -> None:
+        """Everything is written: read the audit chain as an outsider and make the last screen."""
+        if self._closing is None:
+            return
+        records, head = memory.audit.head
+        files, whole = find_segments([memory.audit.path])
+        bad = verify(files, whole=whole).bad
+        verdict = "chain verifies" if bad is None else f"BROKEN at record {bad.seq}: {bad.why}"
+        audit = AuditState(records=records, head=head, verdict=verdict)
+        title = f"{self._config.venue.value}, {access.feed}"
+        self._ending = self._summary.render(self._closing, audit, title)
+        self._summary.write_json(
+            self._config.logs_dir / "last_run.json", self._closing, audit, title
+        )
 
     # --- telling ---------------------------------------------------------------------------------
 
@@ -332,8 +338,8 @@ class Application:
             await self._clock.sleep(MARK_EVERY_S)
             self._say("prices", "WARNING", "SYNTHETIC PRICES: nothing here is a real market")
 
-    def _say(self, component: str, level: str, message: str, **fields: object) -> None:
-        self._log.log_event(component, level, message, **fields)
+    def _say(self, component: str, level: str, message: str) -> None:
+        self._log.log_event(component, level, message)
 
     def _task_failed(self, name: str, error: BaseException, again: bool) -> None:  # noqa: FBT001 - the supervisor's call form
         word = "restarted" if again else "ended"
@@ -355,5 +361,3 @@ def print_summary(text: str) -> None:
     """The last thing printed, on standard output."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
-
-

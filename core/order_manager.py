@@ -9,7 +9,7 @@ Keeps INV-01 (protected), INV-02 (one intent, one order), INV-03 (journal first)
 
 from dataclasses import dataclass
 
-from core.domain.account import Balance, ExchangePosition
+from core.domain.account import Balance, ExchangePosition, SymbolConfig
 from core.domain.commands import CloseReport
 from core.domain.enums import (
     ExitReason,
@@ -24,6 +24,7 @@ from core.domain.enums import (
 )
 from core.domain.errors import StorageError, VenueError
 from core.domain.facts import (
+    AccountConfigUpdate,
     Alert,
     EntryApproved,
     VenueFact,
@@ -54,6 +55,7 @@ from core.oms.state import SymbolState, Tracker, Wake
 
 _DEGRADED_INTERVAL_S = 2.0
 _RETRY_RECONCILE_S = 1.0
+_SPACING_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ class OrderManager:
             account=self.account,
             is_ours=self._reconciler.ours,
             ask_reconcile=self.request_reconcile,
-            forget_leverage=self._forget_leverage,
+            is_news=self._is_news,
             facts=facts,
             clock=clock,
         )
@@ -262,6 +264,7 @@ class OrderManager:
                 watched = True
                 for state in list(self._tracker.symbols.values()):
                     self._watch(state)
+            await self._clock.sleep(_SPACING_S)  # a burst of reasons is one reason
             await self._resync.wait(self._pause(done=done))
 
     def _pause(self, *, done: bool) -> float:
@@ -304,12 +307,25 @@ class OrderManager:
         if self._leverage.get(symbol) == leverage:
             return
         await self._exchange.set_isolated(symbol)
-        await self._exchange.set_leverage(symbol, leverage)
-        self._leverage[symbol] = leverage
+        self._leverage[symbol] = leverage  # before the request: its event may overtake its answer
+        try:
+            await self._exchange.set_leverage(symbol, leverage)
+        except VenueError:
+            self._leverage.pop(symbol, None)
+            raise
 
-    def _forget_leverage(self, symbol: str) -> None:
-        """The setting was changed by hand: set it again before the next order."""
-        self._leverage.pop(symbol, None)
+    def load_settings(self, configs: tuple[SymbolConfig, ...]) -> None:
+        """Take over what the exchange has set already, so that it is not set again."""
+        for config in configs:
+            if config.isolated:
+                self._leverage.setdefault(config.symbol, config.leverage)
+
+    def _is_news(self, event: AccountConfigUpdate) -> bool:
+        """True when somebody else changed leverage or mode: set again before the next order."""
+        if event.symbol and self._leverage.get(event.symbol) == event.leverage:
+            return False
+        self._leverage.pop(event.symbol, None)
+        return True
 
     def busy(self, symbol: str) -> bool:
         """True while an episode of `symbol` is open or being opened."""

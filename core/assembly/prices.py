@@ -115,7 +115,5 @@ def describe(source: PriceSource) -> str:
     if source.opened is None:
         return f"live public prices of {source.options.rest_url}"
     text = source.opened.feed.describe()
-    if source.kind is PaperFeed.SYNTHETIC:
-        text = f"{SYNTHETIC_MARK} - {text}"
     pace = "as fast as possible" if source.speed is None else f"{Decimal(str(source.speed))}x"
     return f"{text}, speed {pace}"

@@ -1,6 +1,7 @@
 """The part that trades (floor 7): client, streams, OMS, risk, strategies and engine, connected."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from core.assembly.memory import Memory
@@ -10,23 +11,29 @@ from core.config import TradingConfig
 from core.domain.enums import ExitReason, Venue
 from core.domain.errors import BotError, VenueError
 from core.domain.intent import ProtectionPlan
-from core.domain.money import ZERO
+from core.domain.market import Candle
+from core.domain.money import ZERO, to_wire
 from core.domain.ports import Clock
 from core.exchange.market_data import MarketData
 from core.exchange_client import OptimizedExchangeClient
 from core.kernel.chance import Chance, system_seed
 from core.kernel.dispatcher import Dispatcher
 from core.kernel.retry import Backoff
-from core.kernel.supervisor import Supervisor
+from core.kernel.supervisor import Restart, Supervisor
+from core.oms.plan import PlanSettings
 from core.order_manager import OmsRules, OrderManager
+from core.pre_trade_check import EntryLimits, PreTradeCheck
 from core.risk_guard import RiskGuard
+from core.sizing import SizingLimits
 from core.strategy_manager import StrategyManager
-from core.symbol_manager import SymbolManager
-from core.trade_engine import TradeEngine
+from core.symbol_manager import Candidate, SymbolManager
+from core.trade_engine import EngineSettings, TradeEngine
 from core.ws_client import UserDataStreamManager
 
-_RECONCILE_S = 60.0
+READY_WITHIN_S = 60.0
+_ROTATE_EVERY_S = 60.0
 _MINUTE_MS = 60_000
+_FOREVER = Restart(limit=1_000, window=3_600.0, pause=1.0)
 
 
 @dataclass(slots=True)
@@ -37,7 +44,6 @@ class Trading:
     access: VenueAccess
     memory: Memory
     clock: Clock
-    dispatcher: Dispatcher
     client: OptimizedExchangeClient
     stream: UserDataStreamManager
     market: MarketData
@@ -45,40 +51,285 @@ class Trading:
     risk: RiskGuard
     symbols: SymbolManager
     engine: TradeEngine
+    supervisor: Supervisor
     backoff: Backoff
     wallet_start: Decimal = ZERO
     ready: bool = False
     failure: BotError | None = None
+
+    # --- start -----------------------------------------------------------------------------------
 
     async def connect(self, give_up_s: float | None) -> None:
         """Reach the exchange and prove that account and key can trade.
 
         Raises AccountError with the way to mend it, and GaveUp for a bounded start.
         """
-        say = self.memory.log.log_event
         await wait_for(
             "the exchange",
             self.client.initialize,
             clock=self.clock,
             backoff=self.backoff,
-            log=say,
+            log=self._say,
             give_up_s=give_up_s,
         )
-        self.backoff.reset()
         preflight = await wait_for(
             "the account",
             self.client.verify_permissions,
             clock=self.clock,
             backoff=self.backoff,
-            log=say,
+            log=self._say,
             give_up_s=give_up_s,
         )
         for warning in preflight.warnings:
-            say("account", "WARNING", warning)
+            self._say("account", "WARNING", warning)
         self.wallet_start = preflight.wallet
-        say(
+        self._say(
             "account",
             "INFO",
-            f"wallet {preflight.wallet} {self.config.resolved_quote_coin}, "
+            f"wallet {to_wire(preflight.wallet)} {self.config.resolved_quote_coin}, "
             f"clock error at most {preflight.clock_error_ms} ms",
         )
+
+    async def begin(self, give_up_s: float | None) -> None:
+        """Take up what an earlier process left, choose symbols, start streams, reconcile."""
+        if self.access.account:
+            await self._forget_last_account()
+        await self.orders.start()
+        self.stream.start()
+        await wait_for(
+            "the symbols",
+            self.choose_symbols,
+            clock=self.clock,
+            backoff=self.backoff,
+            log=self._say,
+            give_up_s=give_up_s,
+        )
+        self.market.start(self.symbols.symbols)
+        await self._wait_ready(give_up_s)
+        self.ready = True
+        self.supervisor.spawn("rotation", self._rotate, _FOREVER)
+        self._say("start", "INFO", f"ready: {len(self.symbols.symbols)} symbols")
+
+    async def _wait_ready(self, give_up_s: float | None) -> None:
+        """Until history is loaded, the stream lives and the books equal the exchange's."""
+        limit = READY_WITHIN_S if give_up_s is None else give_up_s
+        async with asyncio.timeout(None if give_up_s is None else limit):
+            await self.market.wait_loaded()
+        while not await self.orders.wait_reconciled(limit):
+            reason = self.orders.entries_blocked()
+            if give_up_s is not None:
+                raise GaveUp(f"not ready within {limit:g} s: {reason}")
+            self._say("start", "WARNING", f"waiting: {reason}")
+
+    async def _forget_last_account(self) -> None:
+        """A paper account lives as long as its process: what an earlier one held is gone."""
+        loaded = await self.memory.journal.load()
+        for trade in loaded.trades:
+            trade.closed_ms = self.clock.now_ms()
+            await self.memory.journal.record_close(trade, ExitReason.FOREIGN)
+        if loaded.trades:
+            text = f"{len(loaded.trades)} positions of the last paper account are gone with it"
+            self._say("start", "WARNING", text)
+        self.risk.rebuild([])
+
+    # --- symbols ---------------------------------------------------------------------------------
+
+    async def choose_symbols(self) -> None:
+        """Choose the universe and set leverage and margin type. Raises VenueError."""
+        instruments, tickers, tops, balances, settings = await asyncio.gather(
+            self.client.get_instruments(),
+            self.client.get_tickers(),
+            self.client.get_book_tops(),
+            self.client.get_balances(),
+            self.client.get_symbol_configs(),
+        )
+        self.orders.load_settings(settings)
+        quote = self.config.resolved_quote_coin
+        equity = sum((b.equity for b in balances if b.asset == quote), ZERO)
+        candidates = []
+        for instrument in instruments:
+            ticker, top = tickers.get(instrument.symbol), tops.get(instrument.symbol)
+            candidates.append(
+                Candidate(
+                    instrument=instrument,
+                    price=ticker.last if ticker else None,
+                    quote_volume=ticker.quote_volume if ticker else ZERO,
+                    spread=top.spread_ratio if top else None,
+                )
+            )
+        chosen = self.symbols.select(candidates, equity=equity, held=self.orders.busy_symbols())
+        for skipped in chosen.skipped:
+            self._say("symbols", "DEBUG", f"{skipped.symbol} skipped: {skipped.reason}")
+        for symbol in chosen.added:
+            await self.orders.prepare_symbol(symbol, self.config.leverage_default)
+        if chosen.added or chosen.removed:
+            self._tell_choice(chosen.symbols, len(chosen.skipped))
+
+    def _tell_choice(self, symbols: tuple[str, ...], skipped: int) -> None:
+        names = ", ".join(symbol.split("/")[0] for symbol in symbols) or "none"
+        self._say("symbols", "INFO", f"{len(symbols)} traded: {names}; {skipped} skipped")
+        self.memory.audit.write({"action": "symbols", "traded": list(symbols), "skipped": skipped})
+
+    async def _rotate(self) -> None:
+        while True:
+            await self.clock.sleep(_ROTATE_EVERY_S)
+            if not self.symbols.is_due:
+                continue
+            try:
+                await self.choose_symbols()
+            except VenueError as error:
+                self._say("symbols", "WARNING", f"choice kept, the exchange was not read: {error}")
+                continue
+            self.market.set_symbols(self.symbols.symbols)
+
+    # --- stop ------------------------------------------------------------------------------------
+
+    async def sweep(self) -> None:
+        """Cancel orders of ours that protect nothing any more."""
+        if not self.ready:
+            return
+        cancelled = await self.orders.cleanup_orphaned_orders()
+        if cancelled:
+            self._say("stop", "INFO", f"{cancelled} orphaned orders cancelled")
+
+    async def close_streams(self) -> None:
+        await self.market.close()
+        await self.stream.close()
+
+    def _say(self, component: str, level: str, message: str) -> None:
+        self.memory.log.log_event(component, level, message)
+
+
+class _CandleRelay:
+    """Market data tell the engine, which reads market data: the engine is put in second."""
+
+    engine: TradeEngine
+
+    def on_candle(self, symbol: str, candle: Candle) -> None:
+        self.engine.on_candle(symbol, candle)
+
+
+class _EchoRelay:
+    """The OMS tells the stream of accepted orders; the stream, its sink's owner, comes second."""
+
+    stream: UserDataStreamManager
+
+    def __call__(self, client_id: str) -> None:
+        self.stream.expect_echo(client_id)
+
+
+def open_trading(
+    config: TradingConfig,
+    access: VenueAccess,
+    memory: Memory,
+    *,
+    clock: Clock,
+    supervisor: Supervisor,
+    dispatcher: Dispatcher,
+) -> Trading:
+    """Build and connect; nothing is asked of the exchange yet. Raises ConfigError."""
+    chance = Chance(config.paper_seed if config.venue is Venue.PAPER else system_seed())
+    client = OptimizedExchangeClient(
+        access.endpoints,
+        access.credentials,
+        clock,
+        quote_coin=config.resolved_quote_coin,
+    )
+    strategies = StrategyManager.from_config(config, clock=clock, publish=dispatcher)
+    risk = RiskGuard(
+        config,
+        None,
+        clock=clock,
+        store_path=config.data_dir / "runtime" / "stage_f_state.json",
+        venue=config.venue,
+        publish=dispatcher,
+    )
+    echo = _EchoRelay()
+    orders = OrderManager(
+        rules=_rules(config),
+        exchange=client,
+        journal=memory.journal,
+        audit=memory.audit,
+        risk=risk,
+        facts=dispatcher,
+        instruments=client,
+        clock=clock,
+        supervisor=supervisor,
+        expect_echo=echo,
+    )
+    stream = UserDataStreamManager(
+        client,
+        access.endpoints,
+        orders,
+        clock=clock,
+        supervisor=supervisor,
+        chance=chance,
+        publish=dispatcher.publish,
+    )
+    echo.stream = stream
+    candles = _CandleRelay()
+    market = MarketData(
+        client,
+        access.endpoints,
+        candles,
+        timeframe=config.timeframe,
+        history=config.candles,
+        clock=clock,
+        supervisor=supervisor,
+        chance=chance,
+        publish=dispatcher.publish,
+    )
+    symbols = SymbolManager.from_config(config, clock)
+    engine = TradeEngine(
+        settings=EngineSettings(config.timeframe, config.resolved_quote_coin, config.loop_interval),
+        venue=client,
+        market=market,
+        strategies=strategies,
+        checks=_checks(config, access.account, risk),
+        orders=orders,
+        symbols=lambda: market.symbols,
+        trading_enabled=lambda: config.trading_enabled,
+        facts=dispatcher,
+        clock=clock,
+        supervisor=supervisor,
+    )
+    candles.engine = engine
+    return Trading(
+        config=config,
+        access=access,
+        memory=memory,
+        clock=clock,
+        client=client,
+        stream=stream,
+        market=market,
+        orders=orders,
+        risk=risk,
+        symbols=symbols,
+        engine=engine,
+        supervisor=supervisor,
+        backoff=Backoff(chance.stream("start"), base=0.5, cap=30.0),
+    )
+
+
+def _checks(config: TradingConfig, account: str, risk: RiskGuard) -> PreTradeCheck:
+    """The account is part of a decision's identity where accounts come and go (paper)."""
+    limits = EntryLimits.from_config(config)
+    if account:
+        limits = replace(limits, instance=f"{limits.instance}/{account}")
+    return PreTradeCheck(
+        limits, SizingLimits.from_config(config), PlanSettings.from_config(config), risk
+    )
+
+
+def _rules(config: TradingConfig) -> OmsRules:
+    return OmsRules(
+        instance=config.instance_id,
+        verify_timeout_s=float(config.sl_verify_timeout),
+        max_hold_ms=config.max_hold_minutes * _MINUTE_MS,
+        reconcile_interval_s=float(config.reconcile_interval),
+        working_type=config.working_type,
+        take_profit=config.tp_order_style,
+        foreign=config.foreign_positions,
+        default_plan=ProtectionPlan(config.stop_loss_pct, config.tp_levels),
+        leverage=config.leverage_default,
+    )

@@ -18,12 +18,15 @@ from core.domain.enums import Venue
 from core.domain.errors import ConfigError, RetryLater
 from core.domain.ports import Clock
 from core.exchange.endpoints import DEMO, PRODUCTION, Endpoints
-from core.exchange_client import Credentials
+from core.exchange.library import Credentials
 from core.kernel.chance import Chance
 from core.kernel.supervisor import Supervisor
 from core.observe.narrator import LogEvent
 from core.paper.feeds import OpenedFeed, open_feed
 from core.paper.server import PaperServer
+
+PAPER_LATENCY_MS = 20
+"""What a request to the paper exchange takes: a near data centre, so that times mean something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ async def _open_paper(
         quote=config.resolved_quote_coin,
         api_key=key,
         api_secret=secret,
+        latency_ms=PAPER_LATENCY_MS,
     )
     try:
         at = await server.start()

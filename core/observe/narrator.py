@@ -23,7 +23,7 @@ from core.kernel.dispatcher import Dispatcher
 class LogEvent(Protocol):
     """Call form of the logger."""
 
-    def __call__(self, component: str, level: str, message: str, **fields: object) -> None: ...
+    def __call__(self, component: str, level: str, message: str) -> None: ...
 
 
 _LEVELS = {
@@ -75,12 +75,12 @@ class Narrator:
         dispatcher.subscribe(Alert, self._on_alert)
 
     def _on_candle(self, fact: CandleEvaluated) -> None:
-        gate = f" [{fact.gate}]" if fact.gate else ""
+        gate = f" ({fact.gate})" if fact.gate else ""
         self._log(
             "engine",
             "INFO",
-            f"{fact.symbol} {fact.timeframe} close {fact.close:g} {fact.verdict}{gate} "
-            f"{fact.detail}".rstrip(),
+            f"{fact.symbol} {fact.timeframe} close {fact.close:g} {fact.verdict}{gate}: "
+            f"{fact.detail}".rstrip(": "),
         )
 
     def _on_entry(self, fact: EntryFilled) -> None:
@@ -142,11 +142,12 @@ class Narrator:
 
     def _on_risk(self, fact: RiskChanged) -> None:
         state = "entries stopped, exits active" if fact.blocked else "entries allowed"
-        self._log("risk", "WARNING", f"{state}: {fact.reason} {fact.detail}".rstrip())
+        level = "WARNING" if fact.blocked else "INFO"
+        self._log("risk", level, f"{state}: {fact.reason} {fact.detail}".rstrip())
 
     def _on_stream(self, fact: StreamChanged) -> None:
-        level = "INFO" if fact.state is StreamState.LIVE else "WARNING"
-        self._log("stream", level, f"{fact.stream} stream {fact.state}: {fact.detail}")
+        level = "WARNING" if fact.state is StreamState.DEGRADED else "INFO"
+        self._log("stream", level, f"{fact.stream} {fact.state}: {fact.detail}")
 
     def _on_reconcile(self, fact: ReconcileDone) -> None:
         level = "WARNING" if fact.repairs else "DEBUG"

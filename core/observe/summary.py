@@ -1,8 +1,10 @@
 """What a run saw and did, for the screen at its end (floor 5)."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 
 from core.domain.enums import ExitReason
 from core.domain.facts import (
@@ -15,7 +17,7 @@ from core.domain.facts import (
     StopConfirmed,
     TradeClosed,
 )
-from core.domain.money import ZERO
+from core.domain.money import ZERO, to_wire
 from core.kernel.dispatcher import Dispatcher
 from core.observe.narrator import amount, duration
 
@@ -48,15 +50,12 @@ class RunTotals:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What is read at the end: wallet change from the exchange, audit head from the file."""
+    """What the exchange says at the end. Amounts in the quote coin."""
 
     wallet_start: Decimal
     wallet_end: Decimal
     open_positions: int
     open_orders: int
-    audit_records: int
-    audit_head: str
-    audit_verified: str
     simulated_ms: int
     real_seconds: float
     reason: str
@@ -64,6 +63,15 @@ class Closing:
     @property
     def wallet_change(self) -> Decimal:
         return self.wallet_end - self.wallet_start
+
+
+@dataclass(frozen=True, slots=True)
+class AuditState:
+    """The audit log as an independent reader finds it."""
+
+    records: int
+    head: str
+    verdict: str
 
 
 class Summary:
@@ -120,11 +128,51 @@ class Summary:
     def _on_alert(self, _fact: Alert) -> None:
         self.totals.alerts += 1
 
-    def render(self, closing: Closing, header: str) -> str:
+    def ledger_difference(self, closing: Closing) -> Decimal:
+        """Wallet change by the exchange minus what our fills and funding explain."""
+        return closing.wallet_change - (self.totals.fill_result + self.totals.funding)
+
+    def write_json(self, path: Path, closing: Closing, audit: AuditState, header: str) -> None:
+        """The same figures for programs."""
+        t = self.totals
+        record = {
+            "run": header,
+            "ended": closing.reason,
+            "market_ms": closing.simulated_ms,
+            "candles": t.candles,
+            "gates": dict(sorted(t.gates.items())),
+            "approved": t.approved,
+            "refused": t.refused,
+            "fills": t.fills,
+            "stops_confirmed": t.stops_confirmed,
+            "slowest_stop_ms": t.worst_stop_ms,
+            "worst_unprotected_ms": t.worst_unprotected_ms,
+            "trades": t.trades,
+            "wins": t.wins,
+            "gross": to_wire(t.gross),
+            "fees": to_wire(t.fees),
+            "funding": to_wire(t.funding),
+            "net": to_wire(t.net),
+            "reasons": {str(reason): count for reason, count in sorted(t.reasons.items())},
+            "by_symbol": {symbol: to_wire(net) for symbol, net in sorted(t.by_symbol.items())},
+            "wallet_start": to_wire(closing.wallet_start),
+            "wallet_end": to_wire(closing.wallet_end),
+            "ledger_difference": to_wire(self.ledger_difference(closing)),
+            "open_positions": closing.open_positions,
+            "open_orders": closing.open_orders,
+            "repairs": t.repairs,
+            "alerts": t.alerts,
+            "audit_records": audit.records,
+            "audit_head": audit.head,
+            "audit_verdict": audit.verdict,
+        }
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+    def render(self, closing: Closing, audit: AuditState, header: str) -> str:
         """One screen, aligned for a terminal of 100 columns."""
         t = self.totals
         q = self._quote
-        difference = closing.wallet_change - (t.fill_result + t.funding)
+        difference = self.ledger_difference(closing)
         rate = f"{100 * t.wins / t.trades:.0f} %" if t.trades else "-"
         rows = [
             ("run", header),
@@ -151,7 +199,7 @@ class Summary:
             (
                 "ledger",
                 f"wallet {amount(closing.wallet_start)} -> {amount(closing.wallet_end)} {q}, "
-                f"{t.fills} fills; difference {difference}",
+                f"{t.fills} fills; difference {to_wire(difference)}",
             ),
             (
                 "left open",
@@ -160,8 +208,7 @@ class Summary:
             ("repairs", f"{t.repairs} by reconcile, {t.alerts} alerts"),
             (
                 "audit",
-                f"{closing.audit_records} records, {closing.audit_verified}, "
-                f"head {closing.audit_head[:16]}…",
+                f"{audit.records} records, {audit.verdict}, head {audit.head[:16]}…",
             ),
         ]
         width = max(len(name) for name, _ in rows)

@@ -31,7 +31,8 @@ from core.oms.state import Tracker
 _BUFFER_LIMIT = 10_000
 IsOurs = Callable[[str], bool]
 AskReconcile = Callable[[str], None]
-ForgetLeverage = Callable[[str], None]
+IsNews = Callable[[AccountConfigUpdate], bool]
+"""False for a setting that we have asked for ourselves."""
 
 
 class Inbox:
@@ -45,7 +46,7 @@ class Inbox:
         account: AccountBook,
         is_ours: IsOurs,
         ask_reconcile: AskReconcile,
-        forget_leverage: ForgetLeverage,
+        is_news: IsNews,
         facts: FactPublisher,
         clock: Clock,
     ) -> None:
@@ -54,7 +55,7 @@ class Inbox:
         self._account = account
         self._is_ours = is_ours
         self._ask_reconcile = ask_reconcile
-        self._forget_leverage = forget_leverage
+        self._is_news = is_news
         self._facts = facts
         self._clock = clock
         self._buffer: deque[VenueFact] = deque()
@@ -105,8 +106,8 @@ class Inbox:
             case AccountUpdate():
                 self._on_account(event)
             case AccountConfigUpdate():
-                self._forget_leverage(event.symbol)
-                self._ask_reconcile("account configuration changed")
+                if self._is_news(event):
+                    self._ask_reconcile("account configuration changed")
             case MarginCall():
                 self._alert(Severity.CRITICAL, "margin", f"margin call: {event.symbols}")
                 self._ask_reconcile("margin call")

@@ -236,7 +236,7 @@ class Keeper:
         return Lane.MANAGE if state.position() != ZERO else Lane.PROTECT
 
     def _manage_pause(self, state: SymbolState, until: float | None) -> float:
-        pause = self._seconds_to(until)
+        pause = min(self._seconds_to(until), self._hold_left(state))
         if any(record.lacks_fills for record in state.orders.values()):
             return min(pause, RETRY_PAUSE)
         return pause
@@ -249,6 +249,13 @@ class Keeper:
         if state.position() != ZERO and self._clock.now_ms() - opened >= limit:
             state.flatten_reason = ExitReason.MAX_HOLD
             state.protect.ring()
+
+    def _hold_left(self, state: SymbolState) -> float:
+        """Seconds until the longest hold is over."""
+        if not self._rules.max_hold_ms or not state.trade.opened_ms:
+            return _LOOK_AGAIN
+        left = state.trade.opened_ms + self._rules.max_hold_ms - self._clock.now_ms()
+        return left / 1_000 if left > 0 else _LOOK_AGAIN
 
     async def _place_ladder(self, state: SymbolState, legs: tuple[Leg, ...]) -> None:
         state.ladder_done = True

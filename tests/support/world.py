@@ -26,7 +26,7 @@ from core.domain.intent import (
     TakeProfitRatio,
 )
 from core.exchange.endpoints import Endpoints
-from core.exchange_client import Credentials, OptimizedExchangeClient
+from core.exchange.library import Credentials, OptimizedExchangeClient
 from core.kernel.chance import Chance
 from core.kernel.clock import SimulatedClock
 from core.kernel.dispatcher import Dispatcher
