@@ -19,7 +19,13 @@ from core.config import TradingConfig
 from core.domain.account import ExchangePosition
 from core.domain.enums import ContractStatus, Direction, OrderKind
 from core.domain.instrument import Instrument
-from core.domain.intent import ApprovedEntry, CheckVerdict, Refusal, SizingResult
+from core.domain.intent import (
+    ApprovedEntry,
+    CheckVerdict,
+    PendingEntry,
+    Refusal,
+    SizingResult,
+)
 from core.domain.market import BookTop, CandleArrays, MarkPrice, Ticker24h
 from core.domain.money import ZERO, to_wire
 from core.domain.position import PositionView
@@ -80,22 +86,13 @@ class EntryLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class PendingEntry:
-    """An entry on its way: counted as if it were filled (INV-06 counts what is in flight)."""
-
-    symbol: str
-    direction: Direction
-    notional: Decimal
-    leverage: int
-
-
-@dataclass(frozen=True, slots=True)
 class DecisionContext:
     """Everything a decision looks at, gathered at `now_ms` (exchange time, UTC ms).
 
     `equity` and `available` are None while the account is unknown; `entries_blocked` is empty or
     says why (paused, halted, starting, stream down …); `foreign` are open positions we did not
-    open; `candles` holds the closed candles of the signal's symbol and of every open position.
+    open; `candles` holds the closed candles of the signal's symbol and of every symbol we hold or
+    have an entry on its way for.
     """
 
     now_ms: int
@@ -283,9 +280,11 @@ class PreTradeCheck:
 
     def _sized_checks(self, signal: Signal, facts: _Facts, sized: SizingResult) -> Verdicts:
         sizing, account = self._sizing, facts.account
-        share = min(sizing.margin_share, sizing.max_margin_usage)
         managed, used = account.managed_margin + sized.margin, account.used_margin + sized.margin
-        room, ceiling = account.equity * share, account.equity * sizing.max_margin_usage
+        room, ceiling = (
+            account.equity * sizing.margin_share,
+            account.equity * sizing.max_margin_usage,
+        )
         cap = sizing.max_notional
         max_leverage = facts.instrument.max_leverage_for(sized.notional)
         needed = max(sized.notional * self._limits.volume_multiple, self._limits.min_volume or ZERO)

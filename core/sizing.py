@@ -196,8 +196,7 @@ def _leverage_choices(
 
 
 def _account_caps(limits: SizingLimits, account: AccountView, leverage: int) -> tuple[Cap, ...]:
-    share = min(limits.margin_share, limits.max_margin_usage)
-    managed_room = account.equity * share - account.managed_margin
+    managed_room = account.equity * limits.margin_share - account.managed_margin
     account_room = account.equity * limits.max_margin_usage - account.used_margin
     # The entry's own fee leaves the same balance as its margin.
     per_notional = ONE / leverage + limits.taker_fee

@@ -251,6 +251,9 @@ def test_boundaries_belong_to_the_allowed_side() -> None:
     approved(decide(alter(now_ms=late, mark=MarkPrice(XRP, D("0.5"), D(0), 0, late))))
     just_under = BookTop(XRP, D("0.4996"), D(1), D("0.5000"), D(1), NOW)
     approved(decide(alter(book=just_under)))
+    at_limit = BookTop(XRP, D(1999), D(1), D(2001), D(1), NOW)
+    assert at_limit.spread_ratio == LIMITS.max_spread
+    assert refused(decide(alter(book=at_limit))).gate == "spread"
 
 
 def test_all_cheap_checks_are_on_record_even_after_the_first_no() -> None:
@@ -395,9 +398,12 @@ def test_an_entry_on_its_way_counts_like_a_position() -> None:
     assert refused(decide(context)).gate == "correlation"
 
 
-def test_the_most_alike_peer_is_the_one_reported() -> None:
+@pytest.mark.parametrize("order", [(DOGE, ADA), (ADA, DOGE)])
+def test_the_most_alike_peer_is_the_one_reported(order: tuple[str, str]) -> None:
     risk = guard(RiskLimits(max_positions=5))
-    context = alter(positions=(view(DOGE), view(ADA)), candles={XRP: OWN, ADA: ALIKE, DOGE: OTHER})
+    context = alter(
+        positions=(view(order[0]), view(order[1])), candles={XRP: OWN, ADA: ALIKE, DOGE: OTHER}
+    )
     assert numbers(decide(context, risk=risk), "correlation")["to"] == ADA
 
 

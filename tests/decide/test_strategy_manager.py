@@ -289,3 +289,16 @@ def test_crashing_on_everything_switches_it_off_altogether() -> None:
     assert "switched off everywhere" in last.text
     (verdict,) = crew.evaluate("NEW/USDC:USDC", CANDLES)
     assert verdict.strategy == "fine"
+
+
+def test_one_success_keeps_it_on() -> None:
+    asked = [""]
+
+    def sometimes(candles: CandleArrays) -> SignalArrays:
+        return verdicts(0) if asked[0] == ADA else crash(candles)
+
+    crew, _ = manager(Scripted(sometimes))
+    for i in range(2 * CRASHES_IN_A_ROW):
+        asked[0] = ADA if i == CRASHES_IN_A_ROW - 1 else f"S{i}/USDC:USDC"
+        crew.evaluate(asked[0], CANDLES)
+        assert crew.switched_off == (("scripted",) if i == 2 * CRASHES_IN_A_ROW - 1 else ())
