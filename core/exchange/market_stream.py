@@ -268,6 +268,8 @@ class MarketStream:
         else:
             name = self._name_of(frame)
         route = self._routes.get(name)
+        if route is None and b"\\" in name:  # letters outside ASCII, escaped
+            route = self._routes.get(self._name_of(frame))
         if route is None:
             return  # the last frames of a symbol no longer carried, or an answer to a command
         handler, symbol = route

@@ -16,6 +16,7 @@ from core.domain.enums import (
     Side,
     TimeInForce,
 )
+from core.domain.errors import RetryLater
 from core.domain.intent import OrderRequest
 from core.exchange.endpoints import PRODUCTION
 from core.exchange_client import (
@@ -262,3 +263,25 @@ async def test_script_forms_on_this_client(stub: Stub, client: OptimizedExchange
     assert 1 <= len(stop["clientAlgoId"]) <= 36
     assert market["newClientOrderId"] == "mine"
     assert market["timeInForce"] == TimeInForce.IOC
+
+
+async def test_odd_foreign_rows_do_not_hide_the_others(
+    stub: Stub, client: OptimizedExchangeClient
+) -> None:
+    """A status or field nobody has seen yet, on an order somebody else made."""
+    odd = order_body(status="PENDING_SOMETHING", clientOrderId="web_1", price=None)
+    trailing = algo_body(
+        algoStatus="ARMED",
+        clientAlgoId="web_2",
+        orderType="TRAILING_STOP_MARKET",
+        triggerPrice="",
+        quantity=None,
+    )
+    stub.answer("GET", "/fapi/v1/openOrders", Reply([odd, order_body(status="NEW")]))
+    stub.answer("GET", "/fapi/v1/openAlgoOrders", Reply([trailing, algo_body()]))
+    orders = await client.get_open_orders(SYMBOL)
+    assert [order.client_id for order in orders] == ["web_1", "ucb-1", "web_2", "ucb-2"]
+    assert {order.status for order in orders} == {OrderStatus.LIVE}
+    stub.answer("GET", "/fapi/v1/order", Reply(odd))
+    with pytest.raises(RetryLater):
+        await client.query(SYMBOL, "web_1", conditional=False, lane=Lane.MANAGE)
