@@ -26,7 +26,8 @@ from core.domain.intent import (
     TakeProfitRatio,
 )
 from core.exchange.endpoints import Endpoints
-from core.exchange.library import Credentials, OptimizedExchangeClient
+from core.exchange.library import Credentials
+from core.exchange_client import OptimizedExchangeClient
 from core.kernel.chance import Chance
 from core.kernel.clock import SimulatedClock
 from core.kernel.dispatcher import Dispatcher
