@@ -1,0 +1,1 @@
+"""Floor 8: what `tools.benchmark` measures, one module per section."""

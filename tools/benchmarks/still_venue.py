@@ -1,0 +1,109 @@
+"""An exchange on which nothing moves (floor 8): it answers at once and without a network.
+
+It knows the entries it was given as open orders. What the order manager sends goes to `place`.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+
+from core.domain.account import (
+    AccountConfig,
+    Balance,
+    ExchangePosition,
+    IncomeRow,
+    SymbolConfig,
+)
+from core.domain.enums import Lane
+from core.domain.instrument import Instrument
+from core.domain.intent import OrderRequest
+from core.domain.order import OrderRecord
+from core.domain.ports import Clock
+from core.domain.position import Fill, OrderSnapshot
+
+Place = Callable[[OrderRequest, Lane], Awaitable[OrderSnapshot]]
+
+
+class StillVenue:
+    """`core.domain.ports.ExchangePort` and `InstrumentSource` of a measurement."""
+
+    recv_window_ms = 5_000
+
+    def __init__(self, clock: Clock, instruments: Sequence[Instrument], place: Place) -> None:
+        self._clock = clock
+        self._instruments = {each.symbol: each for each in instruments}
+        self._place = place
+        self._open: dict[str, OrderSnapshot] = {}
+
+    def list_open(self, record: OrderRecord, order_id: int) -> None:
+        """`record` is an open order from now on."""
+        intent = record.intent
+        self._open[record.client_id] = OrderSnapshot(
+            symbol=intent.symbol,
+            client_id=record.client_id,
+            order_id=order_id,
+            algo_id=0,
+            side=intent.side,
+            kind=intent.kind.value,
+            conditional=False,
+            status=record.status,
+            quantity=intent.quantity,
+            price=Decimal(0),
+            trigger_price=Decimal(0),
+            executed=Decimal(0),
+            average_price=None,
+            reduce_only=False,
+            update_ms=intent.created_ms,
+        )
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        return self._instruments.get(symbol)
+
+    def exchange_now_ms(self) -> int:
+        return self._clock.now_ms()
+
+    def clock_error_ms(self) -> int:
+        return 1
+
+    async def submit(self, request: OrderRequest, lane: Lane) -> OrderSnapshot:
+        return await self._place(request, lane)
+
+    async def cancel(
+        self, symbol: str, client_id: str, *, conditional: bool, lane: Lane
+    ) -> OrderSnapshot | None:
+        return self._open.get(client_id)
+
+    async def query(
+        self, symbol: str, client_id: str, *, conditional: bool, lane: Lane
+    ) -> OrderSnapshot | None:
+        return self._open.get(client_id)
+
+    async def get_open_orders(self, symbol: str | None = None) -> tuple[OrderSnapshot, ...]:
+        return tuple(self._open.values())
+
+    async def get_positions(self) -> tuple[ExchangePosition, ...]:
+        return ()
+
+    async def get_balances(self) -> tuple[Balance, ...]:
+        return ()
+
+    async def get_trades(
+        self, symbol: str, *, order_id: int | None = None, start_ms: int | None = None
+    ) -> tuple[Fill, ...]:
+        return ()
+
+    async def get_income(
+        self, *, kind: str | None = None, start_ms: int | None = None
+    ) -> tuple[IncomeRow, ...]:
+        return ()
+
+    async def get_account_config(self) -> AccountConfig:
+        return AccountConfig(can_trade=True, hedge_mode=False, multi_assets=False)
+
+    async def get_symbol_configs(self) -> tuple[SymbolConfig, ...]:
+        return ()
+
+    async def set_leverage(self, symbol: str, leverage: int) -> None:
+        return None
+
+    async def set_isolated(self, symbol: str) -> None:
+        return None
