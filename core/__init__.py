@@ -1,1 +1,1 @@
-"""The daemon's code. `docs/architecture.md` tells who lives on which floor and who may import whom."""
+"""The daemon's code; `docs/architecture.md` tells who may import whom."""

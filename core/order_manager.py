@@ -7,20 +7,15 @@ Keeps INV-01 (protected), INV-02 (one intent, one order), INV-03 (journal first)
 (reconciled before new risk), INV-08 (exits stay possible), INV-09 (fills exactly once).
 """
 
-from dataclasses import dataclass
-
 from core.domain.account import Balance, ExchangePosition, SymbolConfig
 from core.domain.commands import CloseReport
 from core.domain.enums import (
     ExitReason,
-    ForeignPolicy,
     Lane,
     OrderKind,
     OrderStatus,
     Purpose,
     Severity,
-    TakeProfitStyle,
-    WorkingType,
 )
 from core.domain.errors import StorageError, VenueError
 from core.domain.facts import (
@@ -29,136 +24,48 @@ from core.domain.facts import (
     EntryApproved,
     VenueFact,
 )
-from core.domain.intent import ApprovedEntry, OrderIntent, PendingEntry, ProtectionPlan
+from core.domain.intent import ApprovedEntry, OrderIntent, PendingEntry
 from core.domain.money import ZERO
 from core.domain.order import OrderRecord
-from core.domain.ports import (
-    AuditPort,
-    Clock,
-    ExchangePort,
-    FactPublisher,
-    InstrumentSource,
-    JournalPort,
-    RiskPort,
-)
 from core.domain.position import PositionView, Trade
-from core.kernel.supervisor import Restart, Supervisor
-from core.oms.account import AccountBook
-from core.oms.closeout import CloseOut
-from core.oms.evidence import Evidence
+from core.kernel.supervisor import Restart
 from core.oms.inbox import Inbox
-from core.oms.keeper import Keeper, KeeperRules
-from core.oms.outcomes import OutcomeResolver
-from core.oms.reconciler import Reconciler, ReconcileRules
-from core.oms.sender import ExpectEcho, Sender
-from core.oms.state import SymbolState, Tracker, Wake
+from core.oms.parts import OmsPorts, build_parts
+from core.oms.rules import OmsRules
+from core.oms.state import SymbolState, Wake
 
 _DEGRADED_INTERVAL_S = 2.0
 _RETRY_RECONCILE_S = 1.0
 _SPACING_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class OmsRules:
-    """Settings of the OMS. Ratios are fractions, times as their names say."""
-
-    instance: str
-    verify_timeout_s: float
-    max_hold_ms: int
-    reconcile_interval_s: float
-    working_type: WorkingType
-    take_profit: TakeProfitStyle
-    foreign: ForeignPolicy
-    default_plan: ProtectionPlan
-    leverage: int
-
-
 class OrderManager:
     """Owner of orders and positions."""
 
-    def __init__(
-        self,
-        *,
-        rules: OmsRules,
-        exchange: ExchangePort,
-        journal: JournalPort,
-        audit: AuditPort,
-        risk: RiskPort,
-        facts: FactPublisher,
-        instruments: InstrumentSource,
-        clock: Clock,
-        supervisor: Supervisor,
-        expect_echo: ExpectEcho,
-    ) -> None:
+    def __init__(self, rules: OmsRules, ports: OmsPorts) -> None:
         self._rules = rules
-        self._exchange = exchange
-        self._journal = journal
-        self._audit = audit
-        self._facts = facts
-        self._instruments = instruments
-        self._clock = clock
-        self._supervisor = supervisor
-        self._tracker = Tracker()
-        self.account = AccountBook()
-        self._evidence = Evidence(self._tracker, journal, facts, clock)
-        self._outcomes = OutcomeResolver(exchange, self._evidence, clock)
-        self._sender = Sender(
-            instance=rules.instance,
-            tracker=self._tracker,
-            exchange=exchange,
-            journal=journal,
-            audit=audit,
-            facts=facts,
-            evidence=self._evidence,
-            clock=clock,
-            expect_echo=expect_echo,
-        )
-        self._keeper = Keeper(
-            rules=KeeperRules(
-                verify_timeout_s=rules.verify_timeout_s,
-                max_hold_ms=rules.max_hold_ms,
-                working_type=rules.working_type,
-                take_profit=rules.take_profit,
-            ),
-            tracker=self._tracker,
-            sender=self._sender,
-            outcomes=self._outcomes,
-            evidence=self._evidence,
-            closeout=CloseOut(
-                exchange=exchange, journal=journal, risk=risk, facts=facts, clock=clock
-            ),
-            exchange=exchange,
-            facts=facts,
-            clock=clock,
-            supervisor=supervisor,
-        )
-        self._reconciler = Reconciler(
-            rules=ReconcileRules(
-                instance=rules.instance,
-                foreign=rules.foreign,
-                default_plan=rules.default_plan,
-                leverage=rules.leverage,
-            ),
-            tracker=self._tracker,
-            exchange=exchange,
-            evidence=self._evidence,
-            outcomes=self._outcomes,
-            account=self.account,
-            audit=audit,
-            facts=facts,
-            instruments=instruments,
-            clock=clock,
-        )
+        self._exchange = ports.exchange
+        self._journal = ports.journal
+        self._facts = ports.facts
+        self._instruments = ports.instruments
+        self._clock = ports.clock
+        self._supervisor = ports.supervisor
+        parts = build_parts(rules, ports)
+        self._tracker = parts.tracker
+        self._sender = parts.sender
+        self._keeper = parts.keeper
+        self._reconciler = parts.reconciler
+        self.account = parts.account
         self._leverage: dict[str, int] = {}
         self._inbox = Inbox(
-            tracker=self._tracker,
-            evidence=self._evidence,
-            account=self.account,
-            is_ours=self._reconciler.ours,
+            tracker=parts.tracker,
+            evidence=parts.evidence,
+            account=parts.account,
+            is_ours=parts.reconciler.ours,
             ask_reconcile=self.request_reconcile,
             is_news=self._is_news,
-            facts=facts,
-            clock=clock,
+            facts=ports.facts,
+            clock=ports.clock,
         )
         self._reconciled_epoch = -1
         self._stopping = False

@@ -169,14 +169,14 @@ class TradeEngine:
     def context(self, symbol: str, arrays: CandleArrays) -> DecisionContext:
         """Everything a decision about `symbol` looks at, as it is now."""
         orders, market = self._orders, self._market
-        positions = orders.get_active_positions()
+        positions, pending = orders.get_active_positions(), orders.pending_entries()
         open_result = total_unrealized(positions, self._mark_price)
         quote = self._settings.quote
         available = orders.account.available(quote)
         equity = None if available is None else orders.account.wallet(quote) + open_result
+        held = [view.symbol for view in positions] + [entry.symbol for entry in pending]
         candles = {
-            view.symbol: CandleArrays.from_candles(tuple(market.candles(view.symbol)))
-            for view in positions
+            other: CandleArrays.from_candles(tuple(market.candles(other))) for other in held
         }
         candles[symbol] = arrays
         return DecisionContext(
@@ -193,7 +193,7 @@ class TradeEngine:
             book=market.book(symbol),
             ticker=market.ticker(symbol),
             positions=positions,
-            pending=orders.pending_entries(),
+            pending=pending,
             foreign=orders.foreign_positions(),
             candles=candles,
         )

@@ -14,17 +14,21 @@ from core.domain.intent import ProtectionPlan
 from core.domain.market import Candle
 from core.domain.money import ZERO, to_wire
 from core.domain.ports import Clock
+from core.exchange.endpoints import Endpoints
 from core.exchange.market_data import MarketData
 from core.exchange_client import OptimizedExchangeClient
 from core.kernel.chance import Chance, system_seed
 from core.kernel.dispatcher import Dispatcher
 from core.kernel.retry import Backoff
 from core.kernel.supervisor import Restart, Supervisor
+from core.oms.parts import OmsPorts
 from core.oms.plan import PlanSettings
-from core.order_manager import OmsRules, OrderManager
+from core.oms.rules import OmsRules
+from core.order_manager import OrderManager
 from core.pre_trade_check import EntryLimits, PreTradeCheck
-from core.risk_guard import RiskGuard
+from core.risk_guard import ClosedTrade, RiskGuard
 from core.sizing import SizingLimits
+from core.storage.queries import closed_trades
 from core.strategy_manager import StrategyManager
 from core.symbol_manager import Candidate, SymbolManager
 from core.trade_engine import EngineSettings, TradeEngine
@@ -33,6 +37,7 @@ from core.ws_client import UserDataStreamManager
 READY_WITHIN_S = 60.0
 _ROTATE_EVERY_S = 60.0
 _MINUTE_MS = 60_000
+_DAY_MS = 86_400_000
 _FOREVER = Restart(limit=1_000, window=3_600.0, pause=1.0)
 
 
@@ -94,6 +99,8 @@ class Trading:
         """Take up what an earlier process left, choose symbols, start streams, reconcile."""
         if self.access.account:
             await self._forget_last_account()
+        else:
+            await self._restore_risk()
         await self.orders.start()
         self.stream.start()
         await wait_for(
@@ -131,6 +138,27 @@ class Trading:
             text = f"{len(loaded.trades)} positions of the last paper account are gone with it"
             self._say("start", "WARNING", text)
         self.risk.rebuild([])
+
+    async def _restore_risk(self) -> None:
+        """Count today's closed trades: a crash may have come between journal and guard.
+
+        Each counts once however often it is told, and a damaged state is built anew from them.
+        """
+        now_ms = self.clock.now_ms()
+        since_ms = now_ms - now_ms % _DAY_MS
+        rows = await closed_trades(self.memory.database, since_ms, now_ms + 1)
+        trades = [
+            ClosedTrade(row.trade_id, row.symbol, row.net, row.exit_reason, row.closed_ms)
+            for row in rows
+            if row.exit_reason is not None and row.entry_quantity
+        ]
+        if self.risk.needs_rebuild:
+            self.risk.rebuild(trades)
+            return
+        for trade in trades:
+            self.risk.trade_closed(
+                trade.trade_id, trade.symbol, trade.net, trade.reason, trade.at_ms
+            )
 
     # --- symbols ---------------------------------------------------------------------------------
 
@@ -229,24 +257,19 @@ def open_trading(
 ) -> Trading:
     """Build and connect; nothing is asked of the exchange yet. Raises ConfigError."""
     chance = Chance(config.paper_seed if config.venue is Venue.PAPER else system_seed())
-    client = OptimizedExchangeClient(
-        access.endpoints,
-        access.credentials,
-        clock,
-        quote_coin=config.resolved_quote_coin,
-    )
     strategies = StrategyManager.from_config(config, clock=clock, publish=dispatcher)
+    client = OptimizedExchangeClient(
+        access.endpoints, access.credentials, clock, quote_coin=config.resolved_quote_coin
+    )
     risk = RiskGuard(
         config,
-        None,
         clock=clock,
         store_path=config.data_dir / "runtime" / "stage_f_state.json",
         venue=config.venue,
         publish=dispatcher,
     )
-    echo = _EchoRelay()
-    orders = OrderManager(
-        rules=_rules(config),
+    echo, candles = _EchoRelay(), _CandleRelay()
+    ports = OmsPorts(
         exchange=client,
         journal=memory.journal,
         audit=memory.audit,
@@ -257,30 +280,11 @@ def open_trading(
         supervisor=supervisor,
         expect_echo=echo,
     )
-    stream = UserDataStreamManager(
-        client,
-        access.endpoints,
-        orders,
-        clock=clock,
-        supervisor=supervisor,
-        chance=chance,
-        publish=dispatcher.publish,
-    )
-    echo.stream = stream
-    candles = _CandleRelay()
-    market = MarketData(
-        client,
-        access.endpoints,
-        candles,
-        timeframe=config.timeframe,
-        history=config.candles,
-        clock=clock,
-        supervisor=supervisor,
-        chance=chance,
-        publish=dispatcher.publish,
-    )
-    symbols = SymbolManager.from_config(config, clock)
-    engine = TradeEngine(
+    orders = OrderManager(_rules(config), ports)
+    feeds = _Feeds(client, access.endpoints, clock, supervisor, chance, dispatcher)
+    stream = echo.stream = feeds.user_stream(orders)
+    market = feeds.market(candles, config)
+    engine = candles.engine = TradeEngine(
         settings=EngineSettings(config.timeframe, config.resolved_quote_coin, config.loop_interval),
         venue=client,
         market=market,
@@ -293,7 +297,6 @@ def open_trading(
         clock=clock,
         supervisor=supervisor,
     )
-    candles.engine = engine
     return Trading(
         config=config,
         access=access,
@@ -304,11 +307,47 @@ def open_trading(
         market=market,
         orders=orders,
         risk=risk,
-        symbols=symbols,
+        symbols=SymbolManager.from_config(config, clock),
         engine=engine,
         supervisor=supervisor,
         backoff=Backoff(chance.stream("start"), base=0.5, cap=30.0),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Feeds:
+    """What both streams need, and the streams made of it."""
+
+    client: OptimizedExchangeClient
+    endpoints: Endpoints
+    clock: Clock
+    supervisor: Supervisor
+    chance: Chance
+    dispatcher: Dispatcher
+
+    def user_stream(self, sink: OrderManager) -> UserDataStreamManager:
+        return UserDataStreamManager(
+            self.client,
+            self.endpoints,
+            sink,
+            clock=self.clock,
+            supervisor=self.supervisor,
+            chance=self.chance,
+            publish=self.dispatcher.publish,
+        )
+
+    def market(self, sink: _CandleRelay, config: TradingConfig) -> MarketData:
+        return MarketData(
+            self.client,
+            self.endpoints,
+            sink,
+            timeframe=config.timeframe,
+            history=config.candles,
+            clock=self.clock,
+            supervisor=self.supervisor,
+            chance=self.chance,
+            publish=self.dispatcher.publish,
+        )
 
 
 def _checks(config: TradingConfig, account: str, risk: RiskGuard) -> PreTradeCheck:

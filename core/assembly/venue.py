@@ -5,7 +5,6 @@ paper, demo network and production.
 """
 
 import json
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from core.domain.ports import Clock
 from core.exchange.endpoints import DEMO, PRODUCTION, Endpoints
 from core.exchange.library import Credentials
 from core.kernel.chance import Chance
+from core.kernel.durable_file import replace_file
 from core.kernel.supervisor import Supervisor
 from core.observe.narrator import LogEvent
 from core.paper.feeds import OpenedFeed, open_feed
@@ -139,12 +139,9 @@ async def _open_live(
 def next_account(data_dir: Path) -> int:
     """Number of the paper account this run begins, counted in the data folder from 1."""
     path = data_dir / "runtime" / "paper_account.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         number = int(json.loads(path.read_text(encoding="utf-8"))["account"]) + 1
     except (OSError, ValueError, KeyError, TypeError):
         number = 1  # missing or unreadable: nothing but the number is lost
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"account": number}), encoding="utf-8")
-    os.replace(temporary, path)
+    replace_file(path, json.dumps({"account": number}).encode())
     return number

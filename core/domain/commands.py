@@ -30,3 +30,55 @@ class StatusView:
     user_stream: StreamState
     market_stream: StreamState
     entries_blocked: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProofRow:
+    """One line of the proof after a panic: what was counted on the exchange, and how many."""
+
+    what: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PanicReport:
+    """What became of each position, and what the exchange says afterwards.
+
+    `proof` is empty and `problem` set when the exchange could not be read.
+    """
+
+    closed: tuple[CloseReport, ...]
+    proof: tuple[ProofRow, ...]
+    realized: Decimal | None
+    problem: str
+
+    @property
+    def clean(self) -> bool:
+        """True when the exchange shows nothing of ours any more."""
+        return bool(self.proof) and all(row.count == 0 for row in self.proof)
+
+
+@dataclass(frozen=True, slots=True)
+class WhyLine:
+    """One decision in words, newest first: taken, refused, or a candle without a signal."""
+
+    at_ms: int
+    symbol: str
+    verdict: str
+    gate: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DayView:
+    """Results of one UTC day or of a period, closed trades only (quote coin)."""
+
+    trades: int
+    wins: int
+    gross: Decimal
+    fees: Decimal
+    funding: Decimal
+    net: Decimal
+    profit_factor: Decimal | None
+    best: tuple[tuple[str, Decimal], ...]
+    worst: tuple[tuple[str, Decimal], ...]

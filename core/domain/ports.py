@@ -14,7 +14,8 @@ from core.domain.account import (
     IncomeRow,
     SymbolConfig,
 )
-from core.domain.enums import ExitReason, Lane
+from core.domain.commands import CloseReport, DayView, PanicReport, StatusView, WhyLine
+from core.domain.enums import ExitReason, Lane, Tier
 from core.domain.facts import DaemonFact, VenueFact
 from core.domain.instrument import Instrument
 from core.domain.intent import OrderIntent, OrderRequest
@@ -208,3 +209,41 @@ class RiskPort(Protocol):
 
 class InstrumentSource(Protocol):
     def instrument(self, symbol: str) -> Instrument | None: ...
+
+
+class OperatorPort(Protocol):
+    """The one way in for commands of people (Telegram, dashboard); views are live.
+
+    `who` names the person or tool and is audited with the command. Commands that change something
+    return what was done, in words, or raise a BotError with one line for the operator.
+    """
+
+    def status(self) -> StatusView: ...
+
+    def settings(self) -> str:
+        """Effective configuration, secrets masked."""
+        ...
+
+    def log_tail(self, lines: int) -> tuple[str, ...]:
+        """Newest lines of the log, redacted, oldest first."""
+        ...
+
+    async def day(self, start_ms: int, end_ms: int) -> DayView: ...
+
+    async def why(self, symbol: str | None, limit: int) -> tuple[WhyLine, ...]: ...
+
+    async def pause(self, who: str) -> str:
+        """Stop entries; exits and protection go on. Kept across restarts."""
+        ...
+
+    async def resume(self, who: str) -> str: ...
+
+    async def close(self, symbol: str, who: str) -> CloseReport: ...
+
+    async def panic(self, who: str, reason: str) -> PanicReport:
+        """Block entries for good, cancel entries, flatten, verify, cancel the rest. Idempotent."""
+        ...
+
+    async def clear_halt(self, who: str, reason: str) -> str: ...
+
+    async def set_tier(self, tier: Tier, who: str) -> str: ...

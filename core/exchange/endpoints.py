@@ -69,7 +69,7 @@ def kline_stream(wire: str, timeframe: str) -> str:
 
 
 def mark_stream(wire: str) -> str:
-    return f"{wire.lower()}@markPrice@1s"
+    return f"{wire.lower()}@markPrice"
 
 
 def book_stream(wire: str) -> str:

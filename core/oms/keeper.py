@@ -5,7 +5,6 @@ Two workers per open episode. The protector keeps a stop or flattens and waits f
 books. Both look at the whole state whenever something changed.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from core.domain.enums import (
@@ -16,9 +15,7 @@ from core.domain.enums import (
     Purpose,
     Severity,
     Side,
-    TakeProfitStyle,
     TimeInForce,
-    WorkingType,
 )
 from core.domain.errors import VenueError
 from core.domain.facts import Alert, PositionOpened, StopConfirmed
@@ -47,21 +44,12 @@ from core.oms.decisions import (
 )
 from core.oms.evidence import Evidence, with_client_id
 from core.oms.outcomes import OutcomeResolver
+from core.oms.rules import OmsRules
 from core.oms.sender import Sender
 from core.oms.state import NakedClock, SymbolState, Tracker
 
 _NEVER_GIVE_UP = Restart(limit=1_000, window=60.0, pause=0.1)
 _LOOK_AGAIN = 5.0  # a bell that was never rung must not end protection
-
-
-@dataclass(frozen=True, slots=True)
-class KeeperRules:
-    """What the operator configured about exits. Times in seconds and milliseconds as named."""
-
-    verify_timeout_s: float
-    max_hold_ms: int
-    working_type: WorkingType
-    take_profit: TakeProfitStyle
 
 
 class Keeper:
@@ -70,7 +58,7 @@ class Keeper:
     def __init__(
         self,
         *,
-        rules: KeeperRules,
+        rules: OmsRules,
         tracker: Tracker,
         sender: Sender,
         outcomes: OutcomeResolver,

@@ -18,7 +18,6 @@ from core.domain.enums import (
     Severity,
 )
 from core.domain.facts import Alert, ReconcileDone
-from core.domain.intent import ProtectionPlan
 from core.domain.money import ZERO, to_wire
 from core.domain.order import OrderRecord
 from core.domain.ports import (
@@ -33,20 +32,11 @@ from core.ids import child_intent_id, instance_tag, parse_client_id
 from core.oms.account import AccountBook
 from core.oms.evidence import Evidence, with_client_id
 from core.oms.outcomes import OutcomeResolver
+from core.oms.rules import OmsRules
 from core.oms.state import SymbolState, Tracker
 
 _TRADES_MARGIN_MS = 1_000
 _BELIEVE_AFTER_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class ReconcileRules:
-    """`default_plan` protects a position whose own plan is unknown (adopted or found again)."""
-
-    instance: str
-    foreign: ForeignPolicy
-    default_plan: ProtectionPlan
-    leverage: int
 
 
 @dataclass(slots=True)
@@ -67,7 +57,7 @@ class Reconciler:
     def __init__(
         self,
         *,
-        rules: ReconcileRules,
+        rules: OmsRules,
         tracker: Tracker,
         exchange: ExchangePort,
         evidence: Evidence,

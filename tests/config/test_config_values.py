@@ -80,7 +80,7 @@ def test_unknown_keyword_names_the_nearest() -> None:
 
 def test_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        TradingConfig().dry_run = True  # type: ignore[misc]
+        TradingConfig().dry_run = True  # type: ignore[misc]  # that is the point
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_wire_text_is_exact_and_plain(value: Decimal) -> None:
 @pytest.mark.parametrize("bad", [0.1, True, None])
 def test_floats_and_other_types_are_refused(bad: object) -> None:
     with pytest.raises(TypeError):
-        decimal(bad)  # type: ignore[arg-type]
+        decimal(bad)  # type: ignore[arg-type]  # that is the point
 
 
 @pytest.mark.parametrize("bad", ["", "NaN", "Infinity", "12,5", "0x10"])

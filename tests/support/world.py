@@ -33,7 +33,9 @@ from core.kernel.clock import SimulatedClock
 from core.kernel.dispatcher import Dispatcher
 from core.kernel.loops import run
 from core.kernel.supervisor import Restart, Supervisor
-from core.order_manager import OmsRules, OrderManager
+from core.oms.parts import OmsPorts
+from core.oms.rules import OmsRules
+from core.order_manager import OrderManager
 from core.paper.contracts import build_contracts
 from core.paper.server import PaperServer
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
@@ -106,7 +108,7 @@ class Daemon:
         )
         await self.client.initialize()
         self.orders = OrderManager(
-            rules=OmsRules(
+            OmsRules(
                 instance="bot1",
                 verify_timeout_s=1.5,
                 max_hold_ms=0,
@@ -117,15 +119,17 @@ class Daemon:
                 default_plan=PLAN,
                 leverage=5,
             ),
-            exchange=self.client,
-            journal=self.journal,
-            audit=self.audit,
-            risk=self.risk,
-            facts=self.dispatcher,
-            instruments=self.client,
-            clock=world.clock,
-            supervisor=self.supervisor,
-            expect_echo=self._expect_echo,
+            OmsPorts(
+                exchange=self.client,
+                journal=self.journal,
+                audit=self.audit,
+                risk=self.risk,
+                facts=self.dispatcher,
+                instruments=self.client,
+                clock=world.clock,
+                supervisor=self.supervisor,
+                expect_echo=self._expect_echo,
+            ),
         )
         self.stream = UserDataStreamManager(
             self.client,

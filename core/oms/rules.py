@@ -1,0 +1,24 @@
+"""Settings of the OMS (floor 3)."""
+
+from dataclasses import dataclass
+
+from core.domain.enums import ForeignPolicy, TakeProfitStyle, WorkingType
+from core.domain.intent import ProtectionPlan
+
+
+@dataclass(frozen=True, slots=True)
+class OmsRules:
+    """Ratios are fractions, times as their names say.
+
+    `default_plan` and `leverage` serve a position found on the exchange whose own plan is unknown.
+    """
+
+    instance: str
+    verify_timeout_s: float
+    max_hold_ms: int
+    reconcile_interval_s: float
+    working_type: WorkingType
+    take_profit: TakeProfitStyle
+    foreign: ForeignPolicy
+    default_plan: ProtectionPlan
+    leverage: int
