@@ -7,13 +7,13 @@ entries off, because what it said may have been "stop" (INV-13).
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from core.kernel.config_meta import Catalogue, Given, Origin
 from core.kernel.config_values import instant_text
+from core.kernel.durable_file import replace_file
 
 VERSION = 1
 _PAUSE = "TRADING_ENABLED"
@@ -131,27 +131,8 @@ class RuntimeStore:
             "overrides": {key: asdict(value) for key, value in sorted(overrides.items())},
             "settings": dict(settings),
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=2, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
-        _sync_folder(self.path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable; Windows has no such call and needs none."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        replace_file(self.path, text.encode())
 
 
 def _parse(document: object) -> dict[str, RuntimeOverride]:

@@ -9,7 +9,6 @@ A halt is a file of its own beside it: its presence alone means halted (INV-13).
 to the state file, and a tool in another process can set it under a running daemon.
 """
 
-import os
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +18,7 @@ import msgspec
 from core.domain.enums import Venue
 from core.domain.errors import DataError
 from core.domain.money import ZERO
+from core.kernel.durable_file import flush_folder, replace_file
 
 VERSION = 1
 
@@ -108,7 +108,7 @@ class RiskStore:
             # Damaged since it was loaded: ours is known, the others must be rebuilt.
             venues = {venue.value: RiskState(rebuild=True) for venue in Venue}
         venues[self._venue.value] = state
-        self._write(self._path, msgspec.json.format(msgspec.json.encode(_File(venues)), indent=2))
+        replace_file(self._path, msgspec.json.format(msgspec.json.encode(_File(venues)), indent=2))
 
     def _read(self) -> _File:
         """Whole file, empty when there is none. Raises DataError when it cannot be understood."""
@@ -135,7 +135,7 @@ class RiskStore:
         aside = path.with_name(f"{path.stem}.corrupt-{at_ms}{path.suffix}")
         path.replace(aside)
         state = RiskState(rebuild=True)
-        self._write(
+        replace_file(
             path,
             msgspec.json.encode(_File({venue.value: RiskState(rebuild=True) for venue in Venue})),
         )
@@ -172,7 +172,7 @@ class RiskStore:
         self._halt_in_memory = halt
         path = self._halt_path
         if path is not None:
-            self._write(path, msgspec.json.encode(halt))
+            replace_file(path, msgspec.json.encode(halt))
             self._halt_in_memory = None
 
     def clear_halt(self) -> None:
@@ -180,18 +180,8 @@ class RiskStore:
         path = self._halt_path
         if path is not None:
             path.unlink(missing_ok=True)
-            _sync_folder(path.parent)
+            flush_folder(path.parent)
         self._halt_in_memory = None
-
-    def _write(self, path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
 
 
 def _is_sound(state: RiskState) -> bool:
@@ -203,14 +193,3 @@ def _is_sound(state: RiskState) -> bool:
         and all(equity.is_finite() for equity in equities)
         and all(count >= 0 for count in counts)
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename or removal durable; folders cannot be opened on Windows."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
