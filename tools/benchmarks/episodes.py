@@ -41,7 +41,9 @@ from core.kernel.dispatcher import Dispatcher
 from core.kernel.redaction import Redactor
 from core.kernel.supervisor import Supervisor
 from core.observe.audit_trail import AuditTrail
-from core.order_manager import OmsRules, OrderManager
+from core.oms.parts import OmsPorts
+from core.oms.rules import OmsRules
+from core.order_manager import OrderManager
 from core.storage.database import open_database
 from core.storage.journal import Journal, LoadedState
 from core.storage.write_queue import WriteQueue
@@ -54,6 +56,7 @@ PRICE = Decimal("2.0000")
 NOWHERE = Endpoints("http://127.0.0.1:9", "ws://127.0.0.1:9")
 _INSTANCE = "bench"
 _HOUR_S = 3_600.0
+_PATIENCE_S = 60.0
 _PLAN = ProtectionPlan(
     stop_ratio=Decimal("0.008"),
     legs=(
@@ -166,38 +169,24 @@ async def open_episodes(folder: Path, wiring: Wiring) -> AsyncIterator[Episodes]
     )
     journal = _Records(database, WriteQueue(database, clock, failures.append))
     venue = StillVenue(clock, instruments, wiring.place)
+    if wiring.audited:
+        AuditTrail(audit, {"risk": "0.0075"}).listen(dispatcher)
+    ports = OmsPorts(
+        exchange=venue,
+        journal=journal,
+        audit=audit,
+        risk=_NoRisk(),
+        facts=dispatcher,
+        instruments=venue,
+        clock=clock,
+        supervisor=supervisor,
+        expect_echo=lambda _: None,
+    )
     try:
         await _record(journal, venue, instruments, clock.now_ms())
-        if wiring.audited:
-            AuditTrail(audit, {"risk": "0.0075"}).listen(dispatcher)
-        orders = OrderManager(
-            rules=_RULES,
-            exchange=venue,
-            journal=journal,
-            audit=audit,
-            risk=_NoRisk(),
-            facts=dispatcher,
-            instruments=venue,
-            clock=clock,
-            supervisor=supervisor,
-            expect_echo=lambda _: None,
-        )
-        symbols = SymbolMap()
-        symbols.learn(instruments)
-        stream = UserDataStreamManager(
-            _Keys(symbols),
-            NOWHERE,
-            orders,
-            clock=clock,
-            supervisor=supervisor,
-            chance=Chance(1),
-            publish=dispatcher.publish,
-        )
         supervisor.spawn("journal", journal.run)
-        await orders.start()
-        orders.on_venue_fact(UserStreamUp(at_ms=clock.now_ms(), reconnects=0))
-        if not await orders.wait_reconciled(60.0):
-            raise SectionFailed("the order manager did not start")
+        orders = await _begin(ports)
+        stream = _stream(orders, instruments, ports)
         # The frame's own entrance: a socket before it would add the network.
         episodes = Episodes(stream._on_frame, _entries(journal), orders, clock)
         await episodes.settle()
@@ -208,6 +197,32 @@ async def open_episodes(folder: Path, wiring: Wiring) -> AsyncIterator[Episodes]
         audit.close()
     if failures:
         raise SectionFailed(failures[0])
+
+
+async def _begin(ports: OmsPorts) -> OrderManager:
+    """The order manager, reconciled and trusting its stream."""
+    orders = OrderManager(_RULES, ports)
+    await orders.start()
+    orders.on_venue_fact(UserStreamUp(at_ms=ports.clock.now_ms(), reconnects=0))
+    if not await orders.wait_reconciled(_PATIENCE_S):
+        raise SectionFailed(f"the order manager was not ready within {_PATIENCE_S:g} s")
+    return orders
+
+
+def _stream(
+    orders: OrderManager, instruments: list[Instrument], ports: OmsPorts
+) -> UserDataStreamManager:
+    symbols = SymbolMap()
+    symbols.learn(instruments)
+    return UserDataStreamManager(
+        _Keys(symbols),
+        NOWHERE,
+        orders,
+        clock=ports.clock,
+        supervisor=ports.supervisor,
+        chance=Chance(1),
+        publish=ports.facts.publish,
+    )
 
 
 def _audit(folder: Path, wiring: Wiring) -> AuditLogger:

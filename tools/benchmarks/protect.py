@@ -16,7 +16,8 @@ from aiohttp.connector import BaseConnector, Connection
 from aiohttp.tracing import Trace
 from pydantic import SecretStr
 
-from core.exchange_client import Credentials, OptimizedExchangeClient
+from core.exchange.library import Credentials
+from core.exchange_client import OptimizedExchangeClient
 from core.kernel.clock import LiveClock, stopwatch
 from core.kernel.loops import live_loop_factory, run
 from tools.benchmarks.episodes import NOWHERE, PRICE, QUANTITY, Wiring, open_episodes

@@ -22,8 +22,8 @@ from pydantic import SecretStr
 from core.domain.errors import VenueError
 from core.domain.ports import Clock
 from core.exchange.endpoints import Endpoints
-from core.exchange.library import load_exchange_class
-from core.exchange_client import Credentials, OptimizedExchangeClient
+from core.exchange.library import Credentials, load_exchange_class
+from core.exchange_client import OptimizedExchangeClient
 from core.kernel.clock import LiveClock, stopwatch
 from core.kernel.loops import live_loop_factory, run
 from tools.benchmarks.child import Child
