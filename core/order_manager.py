@@ -8,7 +8,7 @@ Keeps INV-01 (protected), INV-02 (one intent, one order), INV-03 (journal first)
 """
 
 from core.domain.account import Balance, ExchangePosition, SymbolConfig
-from core.domain.commands import CloseReport
+from core.domain.commands import CloseReport, PanicReport
 from core.domain.enums import (
     ExitReason,
     Lane,
@@ -30,6 +30,7 @@ from core.domain.order import OrderRecord
 from core.domain.position import PositionView, Trade
 from core.kernel.supervisor import Restart
 from core.oms.inbox import Inbox
+from core.oms.panic import Panic
 from core.oms.parts import OmsPorts, build_parts
 from core.oms.rules import OmsRules
 from core.oms.state import SymbolState, Wake
@@ -69,6 +70,7 @@ class OrderManager:
         )
         self._reconciled_epoch = -1
         self._stopping = False
+        self._panicking = False
         self._resync = Wake()
         self._resync_reason = "start"
 
@@ -133,6 +135,8 @@ class OrderManager:
         """Why no entry may be sent now; empty when entries are allowed (INV-05)."""
         if self._stopping:
             return "stopping"
+        if self._panicking:
+            return "panic"
         if not self.stream_up:
             return "user stream down: entries stopped, exits active"
         if not self.reconciled:
@@ -334,6 +338,23 @@ class OrderManager:
             )
             for state in states
         ]
+
+    async def panic(self, quote: str, timeout: float = 20.0) -> PanicReport:
+        """Leave everything we manage and prove it by fresh reads. The caller latches entries off.
+
+        Idempotent: a second call repeats only what is still open.
+        """
+        self._panicking = True
+        try:
+            return await Panic(
+                exchange=self._exchange,
+                close_all=self.close_all,
+                is_ours=self._reconciler.ours,
+                managed=self.busy_symbols,
+                clock=self._clock,
+            ).run(quote, timeout)
+        finally:
+            self._panicking = False
 
     async def _leave(self, state: SymbolState, reason: ExitReason) -> None:
         for record in state.of(Purpose.ENTRY):

@@ -6,8 +6,9 @@ also after a restart.
 
 from decimal import Decimal
 
-from core.domain.enums import ExitReason, OrderStatus, Purpose
-from core.domain.facts import TradeClosed
+from core.domain.enums import ExitReason, OrderStatus, Purpose, Severity
+from core.domain.errors import StorageError
+from core.domain.facts import Alert, TradeClosed
 from core.domain.money import ZERO
 from core.domain.ports import Clock, ExchangePort, FactPublisher, JournalPort, RiskPort
 from core.oms.state import SymbolState, was_never_opened
@@ -59,7 +60,7 @@ class CloseOut:
         if was_never_opened(state):
             state.closed = True
             trade.closed_ms = self._clock.now_ms()
-            await self._journal.record_close(trade, ExitReason.MANUAL)
+            await self._record(state, ExitReason.MANUAL)
             return
         if state.funding_seen:
             trade.funding = await self._funding(state)
@@ -67,7 +68,7 @@ class CloseOut:
         trade.exit_reason = reason
         trade.closed_ms = self._clock.now_ms()
         state.closed = True
-        if not await self._journal.record_close(trade, reason):
+        if not await self._record(state, reason):
             return
         self._risk.trade_closed(trade.trade_id, trade.symbol, trade.net, reason, trade.closed_ms)
         self._facts.publish(
@@ -89,6 +90,22 @@ class CloseOut:
                 unprotected_ms=trade.unprotected_ms,
             )
         )
+
+    async def _record(self, state: SymbolState, reason: ExitReason) -> bool:
+        """True when this is the first time the trade is closed. A failing disk changes nothing
+        about the fact, which the audit log has too (INV-08)."""
+        try:
+            return await self._journal.record_close(state.trade, reason)
+        except StorageError as error:
+            self._facts.publish(
+                Alert(
+                    severity=Severity.CRITICAL,
+                    key="storage",
+                    text=f"{state.symbol} result not in the database: {error}",
+                    at_ms=self._clock.now_ms(),
+                )
+            )
+            return True
 
     async def _funding(self, state: SymbolState) -> Decimal:
         rows = await self._exchange.get_income(kind="FUNDING_FEE", start_ms=state.trade.opened_ms)
