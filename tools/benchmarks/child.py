@@ -89,11 +89,15 @@ class Child:
 
         Raises SectionFailed when the process ended or said nothing within `limit_s`.
         """
-        if self._seen.wait(limit_s) and self._line:
-            return self._at - self._began, self._line
-        code = self._process.poll()
-        how = f"not ready within {limit_s:g} s" if code is None else f"ended with code {code}"
-        raise SectionFailed(f"{how}, last words: {' | '.join(self._tail) or 'none'}")
+        if not self._seen.wait(limit_s):
+            raise SectionFailed(f"not ready within {limit_s:g} s, last words: {self._words()}")
+        if not self._line:
+            code = self._process.wait(_STOP_S)  # it has closed its output
+            raise SectionFailed(f"ended with code {code}, last words: {self._words()}")
+        return self._at - self._began, self._line
+
+    def _words(self) -> str:
+        return " | ".join(self._tail) or "none"
 
     def watch(self, seconds: float) -> None:
         """Wait. Raises SectionFailed when the process ends meanwhile."""
@@ -101,7 +105,7 @@ class Child:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return
-        raise SectionFailed(f"ended with code {code}, last words: {' | '.join(self._tail)}")
+        raise SectionFailed(f"ended with code {code}, last words: {self._words()}")
 
     def usage(self) -> Usage | None:
         """Memory and CPU time now; None when the process or `/proc` is not there."""

@@ -120,7 +120,8 @@ class Episodes:
         """Raise SectionFailed unless every entry has become a position of `quantity`."""
         held = [view.quantity for view in self.orders.get_active_positions()]
         if held != [quantity] * len(self.entries):
-            raise SectionFailed(f"{len(held)} positions from {len(self.entries)} fills")
+            right, count = held.count(quantity), len(self.entries)
+            raise SectionFailed(f"{right} of {count} entries became a position of {quantity}")
 
 
 class _Records(Journal):

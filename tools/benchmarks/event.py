@@ -5,16 +5,12 @@ journal, facts to the observers, their audit lines, and the wake-up of the two w
 symbol. Not in it: the socket before, and what the workers do afterwards.
 """
 
-import asyncio
 import json
 import tempfile
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from core.domain.enums import Lane
-from core.domain.intent import OrderRequest
-from core.domain.position import OrderSnapshot
 from core.exchange.codec import UserStreamCodec
 from core.exchange.symbols import SymbolMap
 from core.kernel.loops import live_loop_factory, run
@@ -24,13 +20,13 @@ from tools.benchmarks.figures import (
     Effort,
     Row,
     Section,
-    SectionFailed,
     each_us,
     rate,
     row,
     timer_us,
 )
 from tools.benchmarks.frames import order_filled, order_new, order_part_filled
+from tools.benchmarks.still_venue import never_answers
 
 NAME = "event"
 TITLE = "user-stream frame to applied order state, no network"
@@ -88,7 +84,7 @@ async def _round(samples: _Samples, count: int) -> None:
     """`count` symbols: all accepted, then all filled, with and without audit lines."""
     for audited in (True, False):
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            wiring = Wiring(count, durable=False, audited=audited, place=_never)
+            wiring = Wiring(count, durable=False, audited=audited, place=never_answers)
             async with open_episodes(Path(folder), wiring) as episodes:
                 news, fills = _frames(episodes)
                 episodes.say_sent()
@@ -121,7 +117,7 @@ async def _long_run(count: int) -> tuple[Row, Row]:
     symbols = 20
     samples: list[float] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        wiring = Wiring(symbols, durable=False, audited=True, place=_never)
+        wiring = Wiring(symbols, durable=False, audited=True, place=never_answers)
         async with open_episodes(Path(folder), wiring) as episodes:
             for begin in range(0, count, _BURST):
                 numbers = range(begin, min(begin + _BURST, count))
@@ -148,9 +144,3 @@ def _part(episodes: Episodes, number: int) -> bytes:
         PRICE,
         number + 1,
     )
-
-
-async def _never(request: OrderRequest, lane: Lane) -> OrderSnapshot:
-    """An exchange that does not answer: what is sent here belongs to no measurement."""
-    await asyncio.Event().wait()
-    raise SectionFailed(f"{request.client_id} in lane {lane} was answered")

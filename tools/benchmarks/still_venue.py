@@ -3,6 +3,7 @@
 It knows the entries it was given as open orders. What the order manager sends goes to `place`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 
@@ -19,6 +20,7 @@ from core.domain.intent import OrderRequest
 from core.domain.order import OrderRecord
 from core.domain.ports import Clock
 from core.domain.position import Fill, OrderSnapshot
+from tools.benchmarks.figures import SectionFailed
 
 Place = Callable[[OrderRequest, Lane], Awaitable[OrderSnapshot]]
 
@@ -107,3 +109,9 @@ class StillVenue:
 
     async def set_isolated(self, symbol: str) -> None:
         return None
+
+
+async def never_answers(request: OrderRequest, lane: Lane) -> OrderSnapshot:
+    """`Place` for measurements to which what is sent does not belong."""
+    await asyncio.Event().wait()
+    raise SectionFailed(f"{request.client_id} in lane {lane} was answered")
