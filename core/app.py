@@ -18,6 +18,8 @@ from core.assembly.build_card import build_card
 from core.assembly.exit_codes import ExitCode
 from core.assembly.memory import Memory, open_log, open_memory, secrets_of
 from core.assembly.prices import PriceSource, choose_prices
+from core.assembly.settings import LiveSettings
+from core.assembly.surroundings import MACHINE, Surroundings
 from core.assembly.trading import Trading, open_trading
 from core.assembly.venue import VenueAccess, open_venue
 from core.config import TradingConfig
@@ -45,6 +47,7 @@ from core.observe.narrator import Narrator
 from core.observe.summary import AuditState, Closing, Summary
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
 from core.storage.audit_verify import find_segments, verify
+from core.storage.recorder import FactRecorder
 
 GIVE_UP_S = 30.0
 MARK_EVERY_S = 600.0
@@ -93,7 +96,7 @@ async def _main(config: TradingConfig, options: RunOptions, source: PriceSource 
         return await Application(config, options, source, LiveClock()).run()
     with aiohttp_on_virtual_time(loop):
         clock = SimulatedClock(source.epoch_ms, loop)
-        return await Application(config, options, source, clock).run()
+        return await Application(config, options, source, clock, Surroundings(inline=True)).run()
 
 
 class Application:
@@ -105,11 +108,14 @@ class Application:
         options: RunOptions,
         source: PriceSource | None,
         clock: Clock,
+        surroundings: Surroundings = MACHINE,
     ) -> None:
         self._config = config
         self._options = options
         self._source = source
         self._clock = clock
+        self._surroundings = surroundings
+        self._settings = LiveSettings(config, clock)
         self._redactor = Redactor(secrets_of(config))
         self._log = open_log(config, clock, self._redactor)
         self._supervisor = Supervisor(clock, self._task_failed)
@@ -151,7 +157,7 @@ class Application:
             self._clock,
             self._log,
             self._redactor,
-            inline=self._source is not None and self._source.epoch_ms is not None,
+            inline=self._surroundings.inline,
         )
         try:
             self._show_card(access, memory)
@@ -173,9 +179,10 @@ class Application:
     async def _trade(self, access: VenueAccess, memory: Memory) -> ExitCode:
         self._listen(memory)
         trading = open_trading(
-            self._config,
+            self._settings,
             access,
             memory,
+            surroundings=self._surroundings,
             clock=self._clock,
             supervisor=self._supervisor,
             dispatcher=self._dispatcher,
@@ -323,6 +330,7 @@ class Application:
 
     def _listen(self, memory: Memory) -> None:
         Narrator(self._say, self._config.resolved_quote_coin).listen(self._dispatcher)
+        FactRecorder(memory.queue, self._redactor).attach(self._dispatcher)
         self._summary.listen(self._dispatcher)
         AuditTrail(
             memory.audit,

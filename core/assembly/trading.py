@@ -1,10 +1,14 @@
 """The part that trades (floor 7): client, streams, OMS, risk, strategies and engine, connected."""
 
 import asyncio
+import sys
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from core.assembly.bans import BanMemory
 from core.assembly.memory import Memory
+from core.assembly.settings import LiveSettings
+from core.assembly.surroundings import Surroundings
 from core.assembly.venue import VenueAccess
 from core.assembly.waiting import GaveUp, wait_for
 from core.config import TradingConfig
@@ -15,6 +19,7 @@ from core.domain.market import Candle
 from core.domain.money import ZERO, to_wire
 from core.domain.ports import Clock
 from core.exchange.endpoints import Endpoints
+from core.exchange.gateway import ConnectorFactory
 from core.exchange.market_data import MarketData
 from core.exchange_client import OptimizedExchangeClient
 from core.kernel.chance import Chance, system_seed
@@ -247,26 +252,32 @@ class _EchoRelay:
 
 
 def open_trading(
-    config: TradingConfig,
+    settings: LiveSettings,
     access: VenueAccess,
     memory: Memory,
     *,
+    surroundings: Surroundings,
     clock: Clock,
     supervisor: Supervisor,
     dispatcher: Dispatcher,
 ) -> Trading:
     """Build and connect; nothing is asked of the exchange yet. Raises ConfigError."""
-    chance = Chance(config.paper_seed if config.venue is Venue.PAPER else system_seed())
+    config = settings.config
+    chance = Chance(_seed(config, surroundings))
     strategies = StrategyManager.from_config(config, clock=clock, publish=dispatcher)
-    client = OptimizedExchangeClient(
-        access.endpoints, access.credentials, clock, quote_coin=config.resolved_quote_coin
-    )
+    bans = BanMemory(config.data_dir / "runtime" / "ban.json")
+    client = _client(config, access, surroundings, clock)
     risk = RiskGuard(
         config,
         clock=clock,
         store_path=config.data_dir / "runtime" / "stage_f_state.json",
         venue=config.venue,
         publish=dispatcher,
+    )
+    checks = _checks(config, access.account, risk)
+    settings.on_change(risk.reconfigure)
+    settings.on_change(
+        lambda changed: checks.reconfigure(changed, _entry_limits(changed, access.account))
     )
     echo, candles = _EchoRelay(), _CandleRelay()
     ports = OmsPorts(
@@ -281,7 +292,9 @@ def open_trading(
         expect_echo=echo,
     )
     orders = OrderManager(_rules(config), ports)
-    feeds = _Feeds(client, access.endpoints, clock, supervisor, chance, dispatcher)
+    feeds = _Feeds(
+        client, access.endpoints, clock, supervisor, chance, dispatcher, surroundings.connector
+    )
     stream = echo.stream = feeds.user_stream(orders)
     market = feeds.market(candles, config)
     engine = candles.engine = TradeEngine(
@@ -289,10 +302,10 @@ def open_trading(
         venue=client,
         market=market,
         strategies=strategies,
-        checks=_checks(config, access.account, risk),
+        checks=checks,
         orders=orders,
         symbols=lambda: market.symbols,
-        trading_enabled=lambda: config.trading_enabled,
+        trading_enabled=settings.trading_enabled,
         facts=dispatcher,
         clock=clock,
         supervisor=supervisor,
@@ -324,6 +337,7 @@ class _Feeds:
     supervisor: Supervisor
     chance: Chance
     dispatcher: Dispatcher
+    connector: ConnectorFactory | None
 
     def user_stream(self, sink: OrderManager) -> UserDataStreamManager:
         return UserDataStreamManager(
@@ -334,6 +348,7 @@ class _Feeds:
             supervisor=self.supervisor,
             chance=self.chance,
             publish=self.dispatcher.publish,
+            connector=self.connector,
         )
 
     def market(self, sink: _CandleRelay, config: TradingConfig) -> MarketData:
@@ -347,17 +362,42 @@ class _Feeds:
             supervisor=self.supervisor,
             chance=self.chance,
             publish=self.dispatcher.publish,
+            use_streams=sys.platform != "win32",
+            connector=self.connector,
         )
 
 
+def _client(
+    config: TradingConfig, access: VenueAccess, surroundings: Surroundings, clock: Clock
+) -> OptimizedExchangeClient:
+    return OptimizedExchangeClient(
+        access.endpoints,
+        access.credentials,
+        clock,
+        quote_coin=config.resolved_quote_coin,
+        connector=surroundings.connector,
+    )
+
+
+def _seed(config: TradingConfig, surroundings: Surroundings) -> int:
+    if surroundings.seed is not None:
+        return surroundings.seed
+    return config.paper_seed if config.venue is Venue.PAPER else system_seed()
+
+
 def _checks(config: TradingConfig, account: str, risk: RiskGuard) -> PreTradeCheck:
+    return PreTradeCheck(
+        _entry_limits(config, account),
+        SizingLimits.from_config(config),
+        PlanSettings.from_config(config),
+        risk,
+    )
+
+
+def _entry_limits(config: TradingConfig, account: str) -> EntryLimits:
     """The account is part of a decision's identity where accounts come and go (paper)."""
     limits = EntryLimits.from_config(config)
-    if account:
-        limits = replace(limits, instance=f"{limits.instance}/{account}")
-    return PreTradeCheck(
-        limits, SizingLimits.from_config(config), PlanSettings.from_config(config), risk
-    )
+    return replace(limits, instance=f"{limits.instance}/{account}") if account else limits
 
 
 def _rules(config: TradingConfig) -> OmsRules:

@@ -48,6 +48,12 @@ class Secret(Protocol):
     def get_secret_value(self) -> str: ...
 
 
+class Listener(Protocol):
+    """Where requests come in instead of loopback TCP."""
+
+    async def listen(self, server: web.Server) -> "PaperEndpoints": ...
+
+
 @dataclass(frozen=True, slots=True)
 class PaperEndpoints:
     """Where the exchange listens."""
@@ -61,6 +67,7 @@ class PaperServer:
     """The whole exchange: feed, engine, REST, streams. Implements the feed's `FeedSink`.
 
     Only contracts the feed has prices for are listed. `balance` is the start wallet in `quote`.
+    `listener` takes the place of TCP on `host` and `port`.
     """
 
     def __init__(
@@ -79,6 +86,7 @@ class PaperServer:
         port: int = 0,
         latency_ms: int = 0,
         faults_enabled: bool = False,
+        listener: Listener | None = None,
     ) -> None:
         secret = api_secret if isinstance(api_secret, str) else api_secret.get_secret_value()
         listed = {symbol: contracts[symbol] for symbol in feed.symbols if symbol in contracts}
@@ -87,6 +95,7 @@ class PaperServer:
         self._supervisor = supervisor
         self._host = host
         self._port = port
+        self._listener = listener
         self._latency_s = latency_ms / 1000
         chance = Chance(seed)
         self.faults = FaultPlan(chance.stream("faults"))
@@ -135,18 +144,23 @@ class PaperServer:
             shutdown_timeout=_SHUTDOWN_S,
         )
         await runner.setup()
-        site = web.TCPSite(runner, self._host, self._port)
         try:
-            await site.start()
+            endpoints = await self._listen(runner)
         except OSError:
             await runner.cleanup()
             raise
         self._runner = runner
-        port = int(runner.addresses[0][1])
         for name in self.market.beats:
             self._spawn(f"paper-beat-{name}", lambda name=name: self.market.beat(name))  # type: ignore[misc] # bound now
         self._spawn("paper-listen-key", self._watch_listen_key)
         self._spawn("paper-feed", self._run_feed)
+        return endpoints
+
+    async def _listen(self, runner: web.AppRunner) -> PaperEndpoints:
+        if self._listener is not None and runner.server is not None:
+            return await self._listener.listen(runner.server)
+        await web.TCPSite(runner, self._host, self._port).start()
+        port = int(runner.addresses[0][1])
         return PaperEndpoints(f"http://{self._host}:{port}", f"ws://{self._host}:{port}", port)
 
     async def stop(self) -> None:
