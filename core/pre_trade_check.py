@@ -157,9 +157,9 @@ class PreTradeCheck:
             risk,
         )
 
-    def reconfigure(self, config: TradingConfig) -> None:
-        """New limits for the decisions from here on."""
-        self._limits = EntryLimits.from_config(config)
+    def reconfigure(self, config: TradingConfig, limits: EntryLimits | None = None) -> None:
+        """New limits for the decisions from here on; `limits` replaces those of the checks."""
+        self._limits = limits or EntryLimits.from_config(config)
         self._sizing = SizingLimits.from_config(config)
         self._plan = PlanSettings.from_config(config)
 

@@ -170,14 +170,12 @@ class TradeEngine:
         """Everything a decision about `symbol` looks at, as it is now."""
         orders, market = self._orders, self._market
         positions, pending = orders.get_active_positions(), orders.pending_entries()
-        open_result = total_unrealized(positions, self._mark_price)
+        open_result = total_unrealized(positions, self.mark_price)
         quote = self._settings.quote
         available = orders.account.available(quote)
         equity = None if available is None else orders.account.wallet(quote) + open_result
         held = [view.symbol for view in positions] + [entry.symbol for entry in pending]
-        candles = {
-            other: CandleArrays.from_candles(tuple(market.candles(other))) for other in held
-        }
+        candles = {other: CandleArrays.from_candles(tuple(market.candles(other))) for other in held}
         candles[symbol] = arrays
         return DecisionContext(
             now_ms=self._venue.exchange_now_ms(),
@@ -198,7 +196,8 @@ class TradeEngine:
             candles=candles,
         )
 
-    def _mark_price(self, symbol: str) -> Decimal | None:
+    def mark_price(self, symbol: str) -> Decimal | None:
+        """Mark price of a symbol, None while unknown."""
         mark = self._market.mark(symbol)
         return None if mark is None else mark.price
 

@@ -107,6 +107,7 @@ async def _open_paper(
         at = await server.start()
     except OSError as error:
         raise ConfigError([f"paper exchange: cannot listen on loopback ({error})"]) from None
+    _tell_tools(config.data_dir, at.rest, at.ws, key, secret)
     return VenueAccess(
         endpoints=Endpoints(at.rest, at.ws),
         credentials=Credentials(SecretStr(key), secret),
@@ -114,6 +115,37 @@ async def _open_paper(
         account=str(next_account(config.data_dir)),
         paper=server,
     )
+
+
+def running_paper(config: TradingConfig) -> VenueAccess:
+    """The paper exchange inside the daemon of this data folder. Raises ConfigError without one."""
+    path = _paper_file(config.data_dir)
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return VenueAccess(
+            endpoints=Endpoints(told["rest"], told["ws"]),
+            credentials=Credentials(SecretStr(told["api_key"]), SecretStr(told["api_secret"])),
+            feed="the running daemon's",
+            account="",
+            paper=None,
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(
+            [
+                "DRY_RUN: the paper exchange lives inside the daemon, and none has been started "
+                f"with the data folder {config.data_dir}"
+            ]
+        ) from None
+
+
+def _tell_tools(data_dir: Path, rest: str, ws: str, key: str, secret: SecretStr) -> None:
+    """Where the embedded exchange listens, for the tools of the same user."""
+    told = {"rest": rest, "ws": ws, "api_key": key, "api_secret": secret.get_secret_value()}
+    replace_file(_paper_file(data_dir), json.dumps(told).encode())
+
+
+def _paper_file(data_dir: Path) -> Path:
+    return data_dir / "runtime" / "paper_exchange.json"
 
 
 async def _open_live(
