@@ -66,6 +66,7 @@ _PLAN = ProtectionPlan(
 )
 _RULES = OmsRules(
     instance=_INSTANCE,
+    quote="USDC",
     verify_timeout_s=_HOUR_S,
     max_hold_ms=0,
     reconcile_interval_s=_HOUR_S,
@@ -148,7 +149,10 @@ class _Keys:
 
 
 class _NoRisk:
-    """No trade ends during a measurement."""
+    """No trade ends and no money moves during a measurement."""
+
+    def note_transfer(self, amount: Decimal) -> None:
+        raise SectionFailed(f"{amount} was transferred")
 
     def trade_closed(
         self, trade_id: str, symbol: str, net: Decimal, reason: ExitReason, at_ms: int
