@@ -15,12 +15,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from core.assembly.build_card import build_card
+from core.assembly.connect import open_trading
 from core.assembly.exit_codes import ExitCode
 from core.assembly.memory import Memory, open_log, open_memory, secrets_of
 from core.assembly.prices import PriceSource, choose_prices
 from core.assembly.settings import LiveSettings
 from core.assembly.surroundings import MACHINE, Surroundings
-from core.assembly.trading import Trading, open_trading
+from core.assembly.trading import Trading
 from core.assembly.venue import VenueAccess, open_venue
 from core.config import TradingConfig
 from core.domain.enums import ExitReason, PaperFeed, Severity, Venue
@@ -47,7 +48,6 @@ from core.observe.narrator import Narrator
 from core.observe.summary import AuditState, Closing, Summary
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
 from core.storage.audit_verify import find_segments, verify
-from core.storage.recorder import FactRecorder
 
 GIVE_UP_S = 30.0
 MARK_EVERY_S = 600.0
@@ -330,7 +330,6 @@ class Application:
 
     def _listen(self, memory: Memory) -> None:
         Narrator(self._say, self._config.resolved_quote_coin).listen(self._dispatcher)
-        FactRecorder(memory.queue, self._redactor).attach(self._dispatcher)
         self._summary.listen(self._dispatcher)
         AuditTrail(
             memory.audit,

@@ -7,6 +7,8 @@ Keeps INV-01 (protected), INV-02 (one intent, one order), INV-03 (journal first)
 (reconciled before new risk), INV-08 (exits stay possible), INV-09 (fills exactly once).
 """
 
+from decimal import Decimal
+
 from core.domain.account import Balance, ExchangePosition, SymbolConfig
 from core.domain.commands import CloseReport, PanicReport
 from core.domain.enums import (
@@ -47,6 +49,7 @@ class OrderManager:
         self._rules = rules
         self._exchange = ports.exchange
         self._journal = ports.journal
+        self._risk = ports.risk
         self._facts = ports.facts
         self._instruments = ports.instruments
         self._clock = ports.clock
@@ -65,6 +68,7 @@ class OrderManager:
             is_ours=parts.reconciler.ours,
             ask_reconcile=self.request_reconcile,
             is_news=self._is_news,
+            on_transfer=self._on_transfer,
             facts=ports.facts,
             clock=ports.clock,
         )
@@ -230,6 +234,10 @@ class OrderManager:
         for config in configs:
             if config.isolated:
                 self._leverage.setdefault(config.symbol, config.leverage)
+
+    def _on_transfer(self, asset: str, amount: Decimal) -> None:
+        if asset == self._rules.quote:
+            self._risk.note_transfer(amount)
 
     def _is_news(self, event: AccountConfigUpdate) -> bool:
         """True when somebody else changed leverage or mode: set again before the next order."""

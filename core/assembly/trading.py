@@ -1,47 +1,32 @@
-"""The part that trades (floor 7): client, streams, OMS, risk, strategies and engine, connected."""
+"""The part that trades (floor 7): its start, its life beside the engine, its end."""
 
 import asyncio
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
-from core.assembly.bans import BanMemory
 from core.assembly.memory import Memory
-from core.assembly.settings import LiveSettings
-from core.assembly.surroundings import Surroundings
+from core.assembly.universe import Universe
 from core.assembly.venue import VenueAccess
 from core.assembly.waiting import GaveUp, wait_for
 from core.config import TradingConfig
-from core.domain.enums import ExitReason, Venue
-from core.domain.errors import BotError, VenueError
-from core.domain.intent import ProtectionPlan
-from core.domain.market import Candle
+from core.domain.enums import ExitReason
+from core.domain.errors import BotError
 from core.domain.money import ZERO, to_wire
 from core.domain.ports import Clock
-from core.exchange.endpoints import Endpoints
-from core.exchange.gateway import ConnectorFactory
 from core.exchange.market_data import MarketData
 from core.exchange_client import OptimizedExchangeClient
-from core.kernel.chance import Chance, system_seed
-from core.kernel.dispatcher import Dispatcher
 from core.kernel.retry import Backoff
 from core.kernel.supervisor import Restart, Supervisor
-from core.oms.parts import OmsPorts
-from core.oms.plan import PlanSettings
-from core.oms.rules import OmsRules
+from core.oms.account import total_unrealized
 from core.order_manager import OrderManager
-from core.pre_trade_check import EntryLimits, PreTradeCheck
 from core.risk_guard import ClosedTrade, RiskGuard
-from core.sizing import SizingLimits
 from core.storage.queries import closed_trades
-from core.strategy_manager import StrategyManager
-from core.symbol_manager import Candidate, SymbolManager
-from core.trade_engine import EngineSettings, TradeEngine
+from core.storage.recorder import FactRecorder
+from core.trade_engine import TradeEngine
 from core.ws_client import UserDataStreamManager
 
 READY_WITHIN_S = 60.0
-_ROTATE_EVERY_S = 60.0
-_MINUTE_MS = 60_000
+_SNAPSHOT_EVERY_S = 60.0
 _DAY_MS = 86_400_000
 _FOREVER = Restart(limit=1_000, window=3_600.0, pause=1.0)
 
@@ -59,10 +44,11 @@ class Trading:
     market: MarketData
     orders: OrderManager
     risk: RiskGuard
-    symbols: SymbolManager
+    universe: Universe
     engine: TradeEngine
     supervisor: Supervisor
     backoff: Backoff
+    recorder: FactRecorder
     wallet_start: Decimal = ZERO
     ready: bool = False
     failure: BotError | None = None
@@ -110,17 +96,18 @@ class Trading:
         self.stream.start()
         await wait_for(
             "the symbols",
-            self.choose_symbols,
+            self.universe.choose,
             clock=self.clock,
             backoff=self.backoff,
             log=self._say,
             give_up_s=give_up_s,
         )
-        self.market.start(self.symbols.symbols)
+        self.market.start(self.universe.symbols)
         await self._wait_ready(give_up_s)
         self.ready = True
-        self.supervisor.spawn("rotation", self._rotate, _FOREVER)
-        self._say("start", "INFO", f"ready: {len(self.symbols.symbols)} symbols")
+        self.supervisor.spawn("rotation", self.universe.rotate, _FOREVER)
+        self.supervisor.spawn("snapshots", self._snapshots, _FOREVER)
+        self._say("start", "INFO", f"ready: {len(self.universe.symbols)} symbols")
 
     async def _wait_ready(self, give_up_s: float | None) -> None:
         """Until history is loaded, the stream lives and the books equal the exchange's."""
@@ -165,55 +152,23 @@ class Trading:
                 trade.trade_id, trade.symbol, trade.net, trade.reason, trade.at_ms
             )
 
-    # --- symbols ---------------------------------------------------------------------------------
-
-    async def choose_symbols(self) -> None:
-        """Choose the universe and set leverage and margin type. Raises VenueError."""
-        instruments, tickers, tops, balances, settings = await asyncio.gather(
-            self.client.get_instruments(),
-            self.client.get_tickers(),
-            self.client.get_book_tops(),
-            self.client.get_balances(),
-            self.client.get_symbol_configs(),
-        )
-        self.orders.load_settings(settings)
+    async def _snapshots(self) -> None:
+        """Equity for the curve and for the limits that look at open loss and drawdown."""
         quote = self.config.resolved_quote_coin
-        equity = sum((b.equity for b in balances if b.asset == quote), ZERO)
-        candidates = []
-        for instrument in instruments:
-            ticker, top = tickers.get(instrument.symbol), tops.get(instrument.symbol)
-            candidates.append(
-                Candidate(
-                    instrument=instrument,
-                    price=ticker.last if ticker else None,
-                    quote_volume=ticker.quote_volume if ticker else ZERO,
-                    spread=top.spread_ratio if top else None,
-                )
-            )
-        chosen = self.symbols.select(candidates, equity=equity, held=self.orders.busy_symbols())
-        for skipped in chosen.skipped:
-            self._say("symbols", "DEBUG", f"{skipped.symbol} skipped: {skipped.reason}")
-        for symbol in chosen.added:
-            await self.orders.prepare_symbol(symbol, self.config.leverage_default)
-        if chosen.added or chosen.removed:
-            self._tell_choice(chosen.symbols, len(chosen.skipped))
-
-    def _tell_choice(self, symbols: tuple[str, ...], skipped: int) -> None:
-        names = ", ".join(symbol.split("/")[0] for symbol in symbols) or "none"
-        self._say("symbols", "INFO", f"{len(symbols)} traded: {names}; {skipped} skipped")
-        self.memory.audit.write({"action": "symbols", "traded": list(symbols), "skipped": skipped})
-
-    async def _rotate(self) -> None:
         while True:
-            await self.clock.sleep(_ROTATE_EVERY_S)
-            if not self.symbols.is_due:
-                continue
-            try:
-                await self.choose_symbols()
-            except VenueError as error:
-                self._say("symbols", "WARNING", f"choice kept, the exchange was not read: {error}")
-                continue
-            self.market.set_symbols(self.symbols.symbols)
+            positions = self.orders.get_active_positions()
+            open_result = total_unrealized(positions, self.engine.mark_price)
+            wallet = self.orders.account.wallet(quote)
+            self.risk.observe(wallet + open_result, open_result, len(positions))
+            self.recorder.note_equity(
+                self.clock.now_ms(),
+                quote,
+                wallet,
+                open_result,
+                self.orders.account.available(quote) or ZERO,
+                len(positions),
+            )
+            await self.clock.sleep(_SNAPSHOT_EVERY_S)
 
     # --- stop ------------------------------------------------------------------------------------
 
@@ -231,184 +186,3 @@ class Trading:
 
     def _say(self, component: str, level: str, message: str) -> None:
         self.memory.log.log_event(component, level, message)
-
-
-class _CandleRelay:
-    """Market data tell the engine, which reads market data: the engine is put in second."""
-
-    engine: TradeEngine
-
-    def on_candle(self, symbol: str, candle: Candle) -> None:
-        self.engine.on_candle(symbol, candle)
-
-
-class _EchoRelay:
-    """The OMS tells the stream of accepted orders; the stream, its sink's owner, comes second."""
-
-    stream: UserDataStreamManager
-
-    def __call__(self, client_id: str) -> None:
-        self.stream.expect_echo(client_id)
-
-
-def open_trading(
-    settings: LiveSettings,
-    access: VenueAccess,
-    memory: Memory,
-    *,
-    surroundings: Surroundings,
-    clock: Clock,
-    supervisor: Supervisor,
-    dispatcher: Dispatcher,
-) -> Trading:
-    """Build and connect; nothing is asked of the exchange yet. Raises ConfigError."""
-    config = settings.config
-    chance = Chance(_seed(config, surroundings))
-    strategies = StrategyManager.from_config(config, clock=clock, publish=dispatcher)
-    bans = BanMemory(config.data_dir / "runtime" / "ban.json")
-    client = _client(config, access, surroundings, clock)
-    risk = RiskGuard(
-        config,
-        clock=clock,
-        store_path=config.data_dir / "runtime" / "stage_f_state.json",
-        venue=config.venue,
-        publish=dispatcher,
-    )
-    checks = _checks(config, access.account, risk)
-    settings.on_change(risk.reconfigure)
-    settings.on_change(
-        lambda changed: checks.reconfigure(changed, _entry_limits(changed, access.account))
-    )
-    echo, candles = _EchoRelay(), _CandleRelay()
-    ports = OmsPorts(
-        exchange=client,
-        journal=memory.journal,
-        audit=memory.audit,
-        risk=risk,
-        facts=dispatcher,
-        instruments=client,
-        clock=clock,
-        supervisor=supervisor,
-        expect_echo=echo,
-    )
-    orders = OrderManager(_rules(config), ports)
-    feeds = _Feeds(
-        client, access.endpoints, clock, supervisor, chance, dispatcher, surroundings.connector
-    )
-    stream = echo.stream = feeds.user_stream(orders)
-    market = feeds.market(candles, config)
-    engine = candles.engine = TradeEngine(
-        settings=EngineSettings(config.timeframe, config.resolved_quote_coin, config.loop_interval),
-        venue=client,
-        market=market,
-        strategies=strategies,
-        checks=checks,
-        orders=orders,
-        symbols=lambda: market.symbols,
-        trading_enabled=settings.trading_enabled,
-        facts=dispatcher,
-        clock=clock,
-        supervisor=supervisor,
-    )
-    return Trading(
-        config=config,
-        access=access,
-        memory=memory,
-        clock=clock,
-        client=client,
-        stream=stream,
-        market=market,
-        orders=orders,
-        risk=risk,
-        symbols=SymbolManager.from_config(config, clock),
-        engine=engine,
-        supervisor=supervisor,
-        backoff=Backoff(chance.stream("start"), base=0.5, cap=30.0),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Feeds:
-    """What both streams need, and the streams made of it."""
-
-    client: OptimizedExchangeClient
-    endpoints: Endpoints
-    clock: Clock
-    supervisor: Supervisor
-    chance: Chance
-    dispatcher: Dispatcher
-    connector: ConnectorFactory | None
-
-    def user_stream(self, sink: OrderManager) -> UserDataStreamManager:
-        return UserDataStreamManager(
-            self.client,
-            self.endpoints,
-            sink,
-            clock=self.clock,
-            supervisor=self.supervisor,
-            chance=self.chance,
-            publish=self.dispatcher.publish,
-            connector=self.connector,
-        )
-
-    def market(self, sink: _CandleRelay, config: TradingConfig) -> MarketData:
-        return MarketData(
-            self.client,
-            self.endpoints,
-            sink,
-            timeframe=config.timeframe,
-            history=config.candles,
-            clock=self.clock,
-            supervisor=self.supervisor,
-            chance=self.chance,
-            publish=self.dispatcher.publish,
-            use_streams=sys.platform != "win32",
-            connector=self.connector,
-        )
-
-
-def _client(
-    config: TradingConfig, access: VenueAccess, surroundings: Surroundings, clock: Clock
-) -> OptimizedExchangeClient:
-    return OptimizedExchangeClient(
-        access.endpoints,
-        access.credentials,
-        clock,
-        quote_coin=config.resolved_quote_coin,
-        connector=surroundings.connector,
-    )
-
-
-def _seed(config: TradingConfig, surroundings: Surroundings) -> int:
-    if surroundings.seed is not None:
-        return surroundings.seed
-    return config.paper_seed if config.venue is Venue.PAPER else system_seed()
-
-
-def _checks(config: TradingConfig, account: str, risk: RiskGuard) -> PreTradeCheck:
-    return PreTradeCheck(
-        _entry_limits(config, account),
-        SizingLimits.from_config(config),
-        PlanSettings.from_config(config),
-        risk,
-    )
-
-
-def _entry_limits(config: TradingConfig, account: str) -> EntryLimits:
-    """The account is part of a decision's identity where accounts come and go (paper)."""
-    limits = EntryLimits.from_config(config)
-    return replace(limits, instance=f"{limits.instance}/{account}") if account else limits
-
-
-def _rules(config: TradingConfig) -> OmsRules:
-    return OmsRules(
-        instance=config.instance_id,
-        verify_timeout_s=float(config.sl_verify_timeout),
-        max_hold_ms=config.max_hold_minutes * _MINUTE_MS,
-        reconcile_interval_s=float(config.reconcile_interval),
-        working_type=config.working_type,
-        take_profit=config.tp_order_style,
-        foreign=config.foreign_positions,
-        default_plan=ProtectionPlan(config.stop_loss_pct, config.tp_levels),
-        leverage=config.leverage_default,
-    )

@@ -200,7 +200,11 @@ class JournalPort(Protocol):
 
 
 class RiskPort(Protocol):
-    """What the OMS tells the RiskGuard: each closed trade exactly once."""
+    """What the OMS tells the RiskGuard: each closed trade exactly once, and money that moved."""
+
+    def note_transfer(self, amount: Decimal) -> None:
+        """Deposit (positive) or withdrawal in the quote coin: neither profit nor loss."""
+        ...
 
     def trade_closed(
         self, trade_id: str, symbol: str, net: Decimal, reason: ExitReason, at_ms: int

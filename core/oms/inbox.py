@@ -7,6 +7,7 @@ Whatever does not fit leads to a reconcile; nothing is silently dropped (INV-05,
 
 from collections import deque
 from collections.abc import Callable
+from decimal import Decimal
 
 from core.domain.enums import Severity
 from core.domain.facts import (
@@ -29,6 +30,9 @@ from core.oms.evidence import Evidence, fill_of
 from core.oms.state import Tracker
 
 _BUFFER_LIMIT = 10_000
+_TRANSFERS = frozenset({"DEPOSIT", "WITHDRAW", "ADMIN_DEPOSIT", "ADMIN_WITHDRAW", "ASSET_TRANSFER"})
+OnTransfer = Callable[[str, Decimal], None]
+"""Asset and amount of money that came (positive) or went without trading."""
 IsOurs = Callable[[str], bool]
 AskReconcile = Callable[[str], None]
 IsNews = Callable[[AccountConfigUpdate], bool]
@@ -47,6 +51,7 @@ class Inbox:
         is_ours: IsOurs,
         ask_reconcile: AskReconcile,
         is_news: IsNews,
+        on_transfer: OnTransfer,
         facts: FactPublisher,
         clock: Clock,
     ) -> None:
@@ -56,6 +61,7 @@ class Inbox:
         self._is_ours = is_ours
         self._ask_reconcile = ask_reconcile
         self._is_news = is_news
+        self._on_transfer = on_transfer
         self._facts = facts
         self._clock = clock
         self._buffer: deque[VenueFact] = deque()
@@ -155,6 +161,9 @@ class Inbox:
             self._ask_reconcile(f"{event.client_id} {record.status} -> {event.status}")
 
     def _on_account(self, event: AccountUpdate) -> None:
+        if event.reason in _TRANSFERS:
+            for moved in event.balances:
+                self._on_transfer(moved.asset, moved.change)
         self._account.apply(event)
         for change in event.positions:
             state = self._tracker.symbols.get(change.symbol)

@@ -14,6 +14,7 @@ class OmsRules:
     """
 
     instance: str
+    quote: str
     verify_timeout_s: float
     max_hold_ms: int
     reconcile_interval_s: float

@@ -62,6 +62,10 @@ class RiskEar:
 
     def __init__(self) -> None:
         self.closed: list[tuple[str, str, Decimal, ExitReason]] = []
+        self.transfers: list[Decimal] = []
+
+    def note_transfer(self, amount: Decimal) -> None:
+        self.transfers.append(amount)
 
     def trade_closed(
         self, trade_id: str, symbol: str, net: Decimal, reason: ExitReason, at_ms: int
@@ -110,6 +114,7 @@ class Daemon:
         self.orders = OrderManager(
             OmsRules(
                 instance="bot1",
+                quote="USDC",
                 verify_timeout_s=1.5,
                 max_hold_ms=0,
                 reconcile_interval_s=30.0,
