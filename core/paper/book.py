@@ -72,8 +72,11 @@ class BookModel:
         step = self._contract.step
         return max((quantity / step).to_integral_value(ROUND_FLOOR) * step, step)
 
-    def levels(self, side: Side, count: int) -> list[Slice]:
-        """The first `count` levels an order of `side` would meet."""
+    def depth(self, side: Side, limit: int | None = None) -> list[Slice]:
+        """The levels an order of `side` would meet, all there are or the first `limit`."""
+        return self._levels(side, _LEVELS if limit is None else min(limit, _LEVELS))
+
+    def _levels(self, side: Side, count: int) -> list[Slice]:
         best = self.best_against(side)
         spacing = max(self._tick, self._grid(self.price * _SPACING_RATIO, ROUND_FLOOR))
         step = spacing * side.sign
@@ -84,7 +87,7 @@ class BookModel:
         """What an order of `quantity` would get down to the price `worst`, best level first."""
         skip = self._taken[side]
         fills: list[Slice] = []
-        for price, size in self.levels(side, _LEVELS):
+        for price, size in self._levels(side, _LEVELS):
             if worst is not None and (price - worst) * side.sign > 0:
                 break
             free = max(size - skip, ZERO)

@@ -24,7 +24,7 @@ from core.paper.ledger import Ledger
 from core.paper.market import Market
 from core.paper.matching import Matcher
 from core.paper.model import Contract, Tick
-from core.paper.records import Order, OrderSpec, Position
+from core.paper.records import Order, OrderSpec, Position, Trade
 
 FUNDING_PERIOD_MS = 8 * 3_600_000
 _ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -83,6 +83,7 @@ class PaperExchange:
         self.matcher.on_accept = self.algos.order_accepted
         self.matcher.on_done = self.algos.order_done
         self.matcher.on_position = self._position_changed
+        self.on_liquidated: Callable[[Order, Trade], None] = lambda order, trade: None
         self._ids = chance.stream("ids")
         self._liquidations = 0
         self._next_funding_ms = 0
@@ -344,6 +345,7 @@ class PaperExchange:
         trade = self.matcher.execute(
             order, price, quantity, maker=False, execution=ExecutionType.CALCULATED
         )
+        self.on_liquidated(order, trade)
         fee = quantity * price * market.contract.liquidation_fee
         spare = left - trade.commission if isolated else self.ledger.cross_wallet(asset)
         charged = min(fee, max(spare, ZERO))

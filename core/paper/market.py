@@ -9,6 +9,9 @@ from core.paper.book import BookModel
 from core.paper.model import Contract
 from core.paper.records import AlgoOrder, Order
 
+PERPETUAL_END_MS = 4_133_404_800_000
+"""`deliveryDate` of a contract that never ends"""
+
 
 @dataclass(slots=True)
 class Market:
@@ -35,6 +38,13 @@ class Market:
     def is_trading(self) -> bool:
         """False before the feed's first price."""
         return self.book.price > 0
+
+    @property
+    def status(self) -> str:
+        """`status` of exchangeInfo."""
+        if self.close_only:
+            return "SETTLING"
+        return "TRADING" if self.is_trading else "PENDING_TRADING"
 
     @property
     def price(self) -> Decimal:

@@ -1,4 +1,4 @@
-"""Market data pushes (floor 2c): bookTicker, aggTrade, kline, markPrice, ticker, miniTicker.
+"""Market data pushes (floor 2c): books, trades, klines, mark prices, tickers, liquidations.
 
 Pushes come from ticks and, for what the venue sends periodically, from timers. Nothing is built
 that nobody listens to. Mark and index price are the last feed price (see `Market`).
@@ -11,30 +11,19 @@ from dataclasses import dataclass, field
 from core.domain.market import TIMEFRAMES_MS
 from core.domain.ports import Clock
 from core.paper.candles import CandleBook, Kline, Stats24h
+from core.paper.depth_stream import DepthFeed
 from core.paper.exchange import PaperExchange
-from core.paper.market import Market
+from core.paper.market import PERPETUAL_END_MS, Market
 from core.paper.model import PaperCandle, Tick
+from core.paper.quotes import Quotes
+from core.paper.records import Order, Trade
 from core.paper.streams import StreamHub, StreamName, Topic
-from core.paper.wire import Row, fixed, places
+from core.paper.tape import Print, TradeTape
+from core.paper.wire import Row, fixed
 
 KLINE_PERIOD_MS = 250
 _UM = 1
 """`st` of USDⓈ-M symbols"""
-
-
-class Quotes:
-    """Prices and quantities of one contract with the fixed number of decimals it is quoted in."""
-
-    def __init__(self, market: Market) -> None:
-        self.market = market
-        self._price = places(market.contract.tick)
-        self._size = places(market.contract.step)
-
-    def price(self, value: object) -> str:
-        return f"{value:.{self._price}f}"
-
-    def size(self, value: object) -> str:
-        return f"{value:.{self._size}f}"
 
 
 @dataclass(slots=True)
@@ -42,8 +31,20 @@ class _Demand:
     """What is listened to of one symbol."""
 
     book: bool = False
+    prints: bool = False
     trades: bool = False
     klines: list[StreamName] = field(default_factory=list)
+
+    def want(self, name: StreamName) -> None:
+        """Note one stream that is pushed with the ticks; liquidations need no note."""
+        if name.topic is Topic.BOOK:
+            self.book = True
+        elif name.topic is Topic.PRINT:
+            self.prints = True
+        elif name.topic is Topic.TRADE:
+            self.trades = True
+        elif name.topic in (Topic.KLINE, Topic.CONTINUOUS):
+            self.klines.append(name)
 
 
 @dataclass(slots=True)
@@ -59,16 +60,23 @@ class MarketStream:
     """Builds and publishes market data frames."""
 
     def __init__(
-        self, hub: StreamHub, exchange: PaperExchange, candles: CandleBook, clock: Clock
+        self,
+        hub: StreamHub,
+        exchange: PaperExchange,
+        candles: CandleBook,
+        tape: TradeTape,
+        quotes: dict[str, Quotes],
+        clock: Clock,
     ) -> None:
         self._hub = hub
         self._exchange = exchange
         self._candles = candles
         self._clock = clock
-        self._quotes = {symbol: Quotes(row) for symbol, row in exchange.markets.items()}
+        self._tape = tape
+        self._quotes = quotes
+        self.depth = DepthFeed(hub, quotes)
         self._demand: dict[str, _Demand] = {}
         self._kline_due: dict[str, int] = {}
-        self._trade_ids: dict[str, int] = dict.fromkeys(exchange.markets, 0)
         self._books_seen: dict[str, int] = {}
         self._stats_seen: dict[str, int] = {}
         self.beats = {
@@ -76,8 +84,12 @@ class MarketStream:
             "mark-3s": _Beat(3_000),
             "ticker": _Beat(2_000),
             "books": _Beat(5_000),
+            "depth-100": _Beat(100),
+            "depth-250": _Beat(250),
+            "depth-500": _Beat(500),
         }
         hub.on_demand = self._refresh_demand
+        exchange.on_liquidated = self._liquidated
 
     def _refresh_demand(self) -> None:
         demand: dict[str, _Demand] = {}
@@ -87,17 +99,17 @@ class MarketStream:
             own = demand.setdefault(name.symbol, _Demand()) if name.symbol else None
             if name.topic is Topic.MARK:
                 self.beats["mark-1s" if name.fast else "mark-3s"].streams.append(name)
+            elif name.topic is Topic.DEPTH:
+                self.beats[f"depth-{name.period_ms}"].streams.append(name)
             elif name.topic in (Topic.TICKER, Topic.MINI):
                 self.beats["ticker"].streams.append(name)
             elif own is None:
-                self.beats["books"].streams.append(name)
-            elif name.topic is Topic.BOOK:
-                own.book = True
-            elif name.topic is Topic.TRADE:
-                own.trades = True
+                if name.topic is Topic.BOOK:
+                    self.beats["books"].streams.append(name)
             else:
-                own.klines.append(name)
+                own.want(name)
         self._demand = demand
+        self.depth.listen([n for n in self._hub.wanted() if n.topic is Topic.DEPTH])
         for beat in self.beats.values():
             if beat.streams:
                 beat.wanted.set()
@@ -107,6 +119,8 @@ class MarketStream:
     # --- from ticks ------------------------------------------------------------------------------
 
     def on_tick(self, tick: Tick) -> None:
+        rising = self._exchange.markets[tick.symbol].book.rising
+        traded = self._tape.on_tick(tick, rising=rising)
         demand = self._demand.get(tick.symbol)
         if demand is None:
             return
@@ -115,13 +129,15 @@ class MarketStream:
         low = tick.symbol.lower()
         if demand.book:
             self._hub.publish(f"{low}@bookTicker", self._book(market, now))
-        if demand.trades and tick.volume:
-            self._hub.publish(f"{low}@aggTrade", self._trade(tick, now))
+        if traded is not None and demand.prints:
+            self._hub.publish(f"{low}@trade", self._print(tick.symbol, traded, now))
+        if traded is not None and demand.trades:
+            self._hub.publish(f"{low}@aggTrade", self._trade(tick.symbol, traded, now))
         if demand.klines and now >= self._kline_due.get(tick.symbol, 0):
             self._kline_due[tick.symbol] = now + KLINE_PERIOD_MS
             for name in demand.klines:
                 kline = self._candles.current(tick.symbol, name.interval, now)
-                self._hub.publish(name.text, self._kline(kline, now, closed=False))
+                self._hub.publish(name.text, self._kline(name, kline, now, closed=False))
 
     def on_minute(self, candle: PaperCandle) -> None:
         """Close every interval that ends with this minute."""
@@ -133,7 +149,7 @@ class MarketStream:
         for name in demand.klines:
             if end % TIMEFRAMES_MS[name.interval] == 0:
                 kline = self._candles.current(candle.symbol, name.interval, now)
-                self._hub.publish(name.text, self._kline(kline, now, closed=True))
+                self._hub.publish(name.text, self._kline(name, kline, now, closed=True))
 
     def _book(self, market: Market, now: int) -> Row:
         quotes, book = self._quotes[market.symbol], market.book
@@ -151,37 +167,52 @@ class MarketStream:
             "st": _UM,
         }
 
-    def _trade(self, tick: Tick, now: int) -> Row:
-        quotes = self._quotes[tick.symbol]
-        self._trade_ids[tick.symbol] += 1
-        number = self._trade_ids[tick.symbol]
+    def _trade(self, symbol: str, row: Print, now: int) -> Row:
+        quotes = self._quotes[symbol]
         return {
             "e": "aggTrade",
             "E": now,
-            "s": tick.symbol,
-            "a": number,
-            "p": quotes.price(tick.price),
-            "q": quotes.size(tick.volume),
-            "nq": quotes.size(tick.volume),
-            "f": number,
-            "l": number,
-            "T": tick.time_ms,
-            "m": not quotes.market.book.rising,
+            "s": symbol,
+            "a": row.number,
+            "p": quotes.price(row.price),
+            "q": quotes.size(row.quantity),
+            "nq": quotes.size(row.quantity),
+            "f": row.number,
+            "l": row.number,
+            "T": row.time_ms,
+            "m": row.buyer_maker,
             "st": _UM,
-            "ps": tick.symbol,
+            "ps": symbol,
         }
 
-    def _kline(self, kline: Kline, now: int, *, closed: bool) -> Row:
+    def _print(self, symbol: str, row: Print, now: int) -> Row:
+        quotes = self._quotes[symbol]
+        return {
+            "e": "trade",
+            "E": now,
+            "T": row.time_ms,
+            "s": symbol,
+            "t": row.number,
+            "p": quotes.price(row.price),
+            "q": quotes.size(row.quantity),
+            "X": "MARKET",
+            "m": row.buyer_maker,
+            "st": _UM,
+            "ps": symbol,
+        }
+
+    def _kline(self, name: StreamName, kline: Kline, now: int, *, closed: bool) -> Row:
         quotes = self._quotes[kline.symbol]
         half = quotes.size(kline.volume / 2)
+        continuous = name.topic is Topic.CONTINUOUS
         return {
-            "e": "kline",
+            "e": "continuous_kline" if continuous else "kline",
             "E": now,
-            "s": kline.symbol,
+            **({"ct": "PERPETUAL"} if continuous else {"s": kline.symbol}),
             "k": {
                 "t": kline.open_ms,
                 "T": kline.close_ms,
-                "s": kline.symbol,
+                **({} if continuous else {"s": kline.symbol}),
                 "i": kline.interval,
                 "f": -1,
                 "L": -1,
@@ -201,6 +232,64 @@ class MarketStream:
             "ps": kline.symbol,
         }
 
+    # --- from single events ----------------------------------------------------------------------
+
+    def _liquidated(self, order: Order, trade: Trade) -> None:
+        """A position was taken over: forceOrder, for the symbol and for all markets."""
+        quotes, now = self._quotes[trade.symbol], self._clock.now_ms()
+        price, quantity = quotes.price(trade.price), quotes.size(trade.quantity)
+        event = {
+            "e": "forceOrder",
+            "E": now,
+            "o": {
+                "s": trade.symbol,
+                "S": trade.side.value,
+                "o": "LIMIT",
+                "f": order.spec.tif.value,
+                "q": quantity,
+                "p": price,
+                "ap": price,
+                "X": order.state.value,
+                "l": quantity,
+                "z": quantity,
+                "T": now,
+                "st": _UM,
+                "ps": trade.symbol,
+            },
+        }
+        self._hub.publish(f"{trade.symbol.lower()}@forceOrder", event)
+        self._hub.publish("!forceOrder@arr", event)
+
+    def contract_changed(self, market: Market) -> None:
+        """A contract's status changed: contractInfo."""
+        contract = market.contract
+        self._hub.publish(
+            "!contractInfo",
+            {
+                "e": "contractInfo",
+                "E": self._clock.now_ms(),
+                "s": market.symbol,
+                "ps": market.symbol,
+                "ct": "PERPETUAL",
+                "dt": PERPETUAL_END_MS,
+                "ot": contract.onboard_ms,
+                "cs": market.status,
+                "bks": [
+                    {
+                        "bs": row.number,
+                        "bnf": row.notional_floor,
+                        "bnc": row.notional_cap,
+                        "mmr": float(row.maint_margin_ratio),
+                        "cf": float(row.cum),
+                        "mi": 1,
+                        "ma": row.initial_leverage,
+                    }
+                    for row in contract.brackets
+                ],
+                "st": _UM,
+            },
+        )
+
     # --- from timers -----------------------------------------------------------------------------
 
     async def beat(self, name: str) -> None:
@@ -211,12 +300,15 @@ class MarketStream:
             "mark-3s": self._push_marks,
             "ticker": self._push_tickers,
             "books": self._push_books,
-        }[name]
+        }.get(name, self._push_depth)
         while True:
             await beat.wanted.wait()
             now = self._clock.now_ms()
             await self._clock.sleep((beat.period_ms - now % beat.period_ms) / 1000)
             push(beat.streams, self._clock.now_ms())
+
+    def _push_depth(self, streams: list[StreamName], now: int) -> None:
+        self.depth.push(streams, self._exchange.markets, now)
 
     def _push_marks(self, streams: list[StreamName], now: int) -> None:
         for name in streams:

@@ -18,6 +18,7 @@ from core.paper.errors import ApiError, refuse
 from core.paper.exchange import PaperExchange
 from core.paper.faults import EventFault, FaultPlan, RestFault, TriggerFault
 from core.paper.limits import RateLimits
+from core.paper.market_stream import MarketStream
 from core.paper.model import Tick
 from core.paper.orders_in import algo_spec, order_spec
 from core.paper.params import Params
@@ -67,6 +68,7 @@ class Admin:
         hub: StreamHub,
         users: UserStream,
         limits: RateLimits,
+        market: MarketStream,
         tick: Callable[[Tick], None],
     ) -> None:
         self._exchange = exchange
@@ -74,6 +76,7 @@ class Admin:
         self._hub = hub
         self._users = users
         self._limits = limits
+        self._market = market
         self._tick = tick
         self._routes: Mapping[tuple[str, str], Callable[[str], object]] = {
             ("GET", "/paper/faults"): self._list_faults,
@@ -136,7 +139,9 @@ class Admin:
         if wish.action == "liquidate":
             self._exchange.liquidate(wish.symbol)
         elif wish.action == "delist":
-            self._exchange.markets[wish.symbol].close_only = True
+            market = self._exchange.markets[wish.symbol]
+            market.close_only = True
+            self._market.contract_changed(market)
         elif wish.price <= 0:
             raise refuse(-4001)
         else:

@@ -2,21 +2,21 @@
 
 from collections.abc import Callable, Iterable
 
-from core.domain.enums import Side
 from core.domain.market import TIMEFRAMES_MS
 from core.paper.candles import Kline
 from core.paper.errors import ApiError, refuse
 from core.paper.exchange import FUNDING_PERIOD_MS
-from core.paper.limits import ORDERS_PER_10S, ORDERS_PER_MINUTE, WEIGHT_PER_MINUTE
-from core.paper.market import Market
+from core.paper.limits import ORDERS_PER_10S, ORDERS_PER_MINUTE, WEIGHT_PER_MINUTE, Security
+from core.paper.market import PERPETUAL_END_MS, Market
 from core.paper.model import Contract
 from core.paper.params import Params
 from core.paper.routing import Body, Desk, RestRoute, by_symbol, flat
+from core.paper.tape import KEPT, Print
 from core.paper.wire import Row, fixed
 
 _DEPTHS = (5, 10, 20, 50, 100, 500, 1000)
 _MAX_KLINES = 1500
-_PERPETUAL_END_MS = 4_133_404_800_000
+_HOUR_MS = 3_600_000
 _ORDER_TYPES = (
     "LIMIT",
     "MARKET",
@@ -81,9 +81,9 @@ def _symbol(market: Market) -> Row:
         "symbol": contract.symbol,
         "pair": contract.symbol,
         "contractType": "PERPETUAL",
-        "deliveryDate": _PERPETUAL_END_MS,
+        "deliveryDate": PERPETUAL_END_MS,
         "onboardDate": contract.onboard_ms,
-        "status": _status(market),
+        "status": market.status,
         "maintMarginPercent": "2.5000",
         "requiredMarginPercent": "5.0000",
         "baseAsset": contract.base,
@@ -104,12 +104,6 @@ def _symbol(market: Market) -> Row:
         "timeInForce": ("GTC", "IOC", "FOK", "GTX", "GTD"),
         "permissionSets": ("GRID", "COPY", "DCA"),
     }
-
-
-def _status(market: Market) -> str:
-    if market.close_only:
-        return "SETTLING"
-    return "TRADING" if market.is_trading else "PENDING_TRADING"
 
 
 def _filters(contract: Contract) -> list[Row]:
@@ -145,19 +139,65 @@ def _depth(desk: Desk, params: Params) -> Body:
     limit = params.integer("limit", 500)
     if limit not in _DEPTHS:
         raise refuse(-4021, f"{limit} is not valid depth limit.")
-    quotes = desk.quotes[market.symbol]
+    return desk.market.depth.snapshot(market, limit, desk.now_ms())
 
-    def side(taker: Side) -> list[list[str]]:
-        levels = market.book.levels(taker, limit)
-        return [[quotes.price(price), quotes.size(size)] for price, size in levels]
 
-    return {
-        "lastUpdateId": market.book.updates,
-        "E": desk.now_ms(),
-        "T": market.last_time_ms,
-        "bids": side(Side.SELL),
-        "asks": side(Side.BUY),
-    }
+def _trades(desk: Desk, params: Params) -> Body:
+    """The newest public trades; with `fromId` (historicalTrades) from there on."""
+    symbol = params.symbol(desk.exchange.markets)
+    first, limit = params.optional_integer("fromId"), params.limit(500, KEPT)
+    tape, quotes = desk.tape, desk.quotes[symbol]
+    rows = tape.newest(symbol, limit) if first is None else tape.since(symbol, first, limit)
+    return [
+        {
+            "id": row.number,
+            "price": quotes.price(row.price),
+            "qty": quotes.size(row.quantity),
+            "quoteQty": fixed(row.price * row.quantity),
+            "time": row.time_ms,
+            "isBuyerMaker": row.buyer_maker,
+            "isRPITrade": False,
+        }
+        for row in rows
+    ]
+
+
+def _agg_trades(desk: Desk, params: Params) -> Body:
+    """`fromId` is inclusive; a time window may span less than an hour."""
+    symbol = params.symbol(desk.exchange.markets)
+    quotes = desk.quotes[symbol]
+    return [
+        {
+            "a": row.number,
+            "p": quotes.price(row.price),
+            "q": quotes.size(row.quantity),
+            "nq": quotes.size(row.quantity),
+            "f": row.number,
+            "l": row.number,
+            "T": row.time_ms,
+            "m": row.buyer_maker,
+        }
+        for row in _pick_prints(desk, params, symbol)
+    ]
+
+
+def _pick_prints(desk: Desk, params: Params, symbol: str) -> list[Print]:
+    limit = params.limit(500, KEPT)
+    first = params.optional_integer("fromId")
+    start, end = params.optional_integer("startTime"), params.optional_integer("endTime")
+    if first is not None:
+        if start is not None or end is not None:
+            raise ApiError(-1128, "Combination of optional parameters invalid.")
+        return desk.tape.since(symbol, first, limit)
+    if start is None and end is None:
+        return desk.tape.newest(symbol, limit)
+    if start is None:
+        start = (end or 0) - _HOUR_MS + 1
+    if end is None:
+        end = start + _HOUR_MS - 1
+    if end - start >= _HOUR_MS:
+        raise ApiError(-1127, "More than 1 hours between startTime and endTime.")
+    return desk.tape.between(symbol, start, end, limit)
 
 
 def _kline_weight(params: Params) -> int:
@@ -171,12 +211,27 @@ def _klines(desk: Desk, params: Params) -> Body:
 
 def _mark_klines(desk: Desk, params: Params) -> Body:
     """Mark equals last, so the prices are the same; volumes are 0 as on the venue."""
+    return [_without_volume(_kline_row(desk, k)) for k in _read_klines(desk, params, "symbol")]
+
+
+def _index_klines(desk: Desk, params: Params) -> Body:
+    """The index equals last too; asked for by pair."""
+    return [_without_volume(_kline_row(desk, k)) for k in _read_klines(desk, params, "pair")]
+
+
+def _premium_klines(desk: Desk, params: Params) -> Body:
+    """Mark and index agree, so the premium is 0 throughout."""
     rows = []
     for kline in _read_klines(desk, params, "symbol"):
-        row = _kline_row(desk, kline)
-        row[5] = row[7] = row[9] = row[10] = "0"
+        row = _without_volume(_kline_row(desk, kline))
+        row[1:5] = ["0.00000000"] * 4
         rows.append(row)
     return rows
+
+
+def _without_volume(row: list[object]) -> list[object]:
+    row[5] = row[7] = row[9] = row[10] = "0"
+    return row
 
 
 def _continuous_klines(desk: Desk, params: Params) -> Body:
@@ -369,6 +424,11 @@ ROUTES = (
     RestRoute("GET", "/fapi/v1/depth", _depth, weight=_depth_weight),
     RestRoute("GET", "/fapi/v1/klines", _klines, weight=_kline_weight),
     RestRoute("GET", "/fapi/v1/markPriceKlines", _mark_klines, weight=_kline_weight),
+    RestRoute("GET", "/fapi/v1/indexPriceKlines", _index_klines, weight=_kline_weight),
+    RestRoute("GET", "/fapi/v1/premiumIndexKlines", _premium_klines, weight=_kline_weight),
+    RestRoute("GET", "/fapi/v1/trades", _trades, weight=flat(5)),
+    RestRoute("GET", "/fapi/v1/historicalTrades", _trades, Security.KEY, flat(20)),
+    RestRoute("GET", "/fapi/v1/aggTrades", _agg_trades, weight=flat(20)),
     RestRoute("GET", "/fapi/v1/continuousKlines", _continuous_klines, weight=_kline_weight),
     RestRoute("GET", "/fapi/v1/premiumIndex", _premium_index, weight=by_symbol(1, 10)),
     RestRoute("GET", "/fapi/v1/fundingRate", _funding_rate, weight=flat(0)),

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from core.paper.candles import CandleBook
 from core.paper.exchange import PaperExchange
 from core.paper.limits import Security
-from core.paper.market_stream import MarketStream, Quotes
+from core.paper.market_stream import MarketStream
 from core.paper.params import Params
-from core.paper.user_stream import UserStream
+from core.paper.quotes import Quotes
+from core.paper.tape import TradeTape
+from core.paper.user_stream import Later, UserStream
 from core.paper.wire import Row
 
 Body = Row | Sequence[object]
@@ -24,6 +26,8 @@ class Desk:
     users: UserStream
     market: MarketStream
     quotes: dict[str, Quotes]
+    tape: TradeTape
+    later: Later
 
     def now_ms(self) -> int:
         return self.exchange.now_ms()

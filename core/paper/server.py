@@ -25,14 +25,16 @@ from core.paper.exchange import PaperExchange
 from core.paper.faults import FaultPlan, Phase, RestFault
 from core.paper.ledger import Ledger
 from core.paper.limits import Gatekeeper, RateLimits
-from core.paper.market_stream import MarketStream, Quotes
+from core.paper.market_stream import MarketStream
 from core.paper.model import Contract, Feed, PaperCandle, Tick
 from core.paper.params import Params
+from core.paper.quotes import Quotes
 from core.paper.records import AlgoOrder, Order, Position
 from core.paper.routes_admin import Admin
 from core.paper.routing import Desk, RestRoute
 from core.paper.sockets import SocketDesk
 from core.paper.streams import StreamHub, encode
+from core.paper.tape import TradeTape
 from core.paper.user_stream import UserStream
 
 _KEEPALIVE_S = 3600.0
@@ -108,16 +110,27 @@ class PaperServer:
             algo.spec.order.symbol
         )
         self.candles = CandleBook(listed)
-        self.market = MarketStream(self.hub, self.exchange, self.candles, clock)
+        self.tape = TradeTape(listed)
         quotes = {symbol: Quotes(row) for symbol, row in self.exchange.markets.items()}
-        self._desk = Desk(self.exchange, self.candles, self.users, self.market, quotes)
+        self.market = MarketStream(self.hub, self.exchange, self.candles, self.tape, quotes, clock)
+        self._desk = Desk(
+            self.exchange, self.candles, self.users, self.market, quotes, self.tape, self._later
+        )
         self._gate = Gatekeeper(api_key, secret, clock.now_ms)
         self.limits = RateLimits(clock.now_ms)
         self._sockets = SocketDesk(self.hub, listed, clock, supervisor)
         tables = (routes_public.ROUTES, routes_trade.ROUTES, routes_account.ROUTES)
         self._routes = {route.key: route for table in tables for route in table}
         self._admin = (
-            Admin(self.exchange, self.faults, self.hub, self.users, self.limits, self.on_tick)
+            Admin(
+                self.exchange,
+                self.faults,
+                self.hub,
+                self.users,
+                self.limits,
+                self.market,
+                self.on_tick,
+            )
             if faults_enabled
             else None
         )
@@ -183,6 +196,7 @@ class PaperServer:
             minutes = self._feed.history(symbol)
             if minutes:
                 self.candles.load(symbol, minutes)
+                self.tape.load(symbol, minutes)
                 last = minutes[-1]
                 self.exchange.set_price(symbol, last.close, last.open_ms + 59_999)
 

@@ -18,7 +18,10 @@ from core.domain.market import TIMEFRAMES_MS
 
 OUTBOX_LIMIT = 20_000
 MAX_STREAMS = 1024
-_SYMBOL_STREAM = re.compile(r"^([^@!/]+)@([A-Za-z]+)(?:_(\w+))?(@1s)?$")
+_SYMBOL_STREAM = re.compile(r"^([^@!/]+)@([A-Za-z]+?)(\d*)(?:_(\w+))?(?:@(\d+m?s))?$")
+_DEPTH_LEVELS = ("", "5", "10", "20")
+_DEPTH_MS = {"": 250, "100ms": 100, "250ms": 250, "500ms": 500}
+_PERPETUAL = "_perpetual"
 
 
 class Route(StrEnum):
@@ -31,26 +34,40 @@ class Topic(StrEnum):
     """What a stream carries, as spelt in its name."""
 
     BOOK = "bookTicker"
+    DEPTH = "depth"
+    PRINT = "trade"
     TRADE = "aggTrade"
     KLINE = "kline"
+    CONTINUOUS = "continuousKline"
     MARK = "markPrice"
     TICKER = "ticker"
     MINI = "miniTicker"
+    FORCE = "forceOrder"
+    CONTRACT = "contractInfo"
 
     @property
     def route(self) -> Route:
-        return Route.PUBLIC if self is Topic.BOOK else Route.MARKET
+        return Route.PUBLIC if self in _PUBLIC else Route.MARKET
+
+
+_PUBLIC = (Topic.BOOK, Topic.DEPTH, Topic.PRINT)
+_KLINES = (Topic.KLINE, Topic.CONTINUOUS)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamName:
-    """A stream we serve. `symbol` is empty for all markets, `fast` is `@1s` of markPrice."""
+    """A stream we serve. `symbol` is empty for all markets, `fast` is `@1s` of markPrice.
+
+    `levels` is 0 for the differences of the whole book; `period_ms` is the pace of a depth stream.
+    """
 
     text: str
     topic: Topic
     symbol: str = ""
     interval: str = ""
     fast: bool = False
+    levels: int = 0
+    period_ms: int = 0
 
 
 _ALL_MARKETS = {
@@ -61,6 +78,8 @@ _ALL_MARKETS = {
         ("!markPrice@arr@1s", Topic.MARK),
         ("!ticker@arr", Topic.TICKER),
         ("!miniTicker@arr", Topic.MINI),
+        ("!forceOrder@arr", Topic.FORCE),
+        ("!contractInfo", Topic.CONTRACT),
     )
 }
 
@@ -70,15 +89,29 @@ def parse_stream(text: str, symbols: Mapping[str, object]) -> StreamName | None:
     if text in _ALL_MARKETS:
         return _ALL_MARKETS[text]
     match = _SYMBOL_STREAM.match(text)
-    if match is None or match[1] != match[1].lower() or match[1].upper() not in symbols:
+    if match is None:
         return None
-    kind, interval, fast = match[2], match[3] or "", bool(match[4])
+    low, kind, digits, interval, pace = (part or "" for part in match.groups())
     topic = next((topic for topic in Topic if topic.value == kind), None)
-    if topic is None or (interval != "") != (topic is Topic.KLINE):
+    if topic is Topic.CONTINUOUS and low.endswith(_PERPETUAL):
+        low = low.removesuffix(_PERPETUAL)
+    elif topic in (None, Topic.CONTINUOUS, Topic.CONTRACT):
         return None
-    if (interval and interval not in TIMEFRAMES_MS) or (fast and topic is not Topic.MARK):
+    if low != low.lower() or low.upper() not in symbols or topic is None:
         return None
-    return StreamName(text, topic, match[1].upper(), interval, fast)
+    if topic is Topic.DEPTH:
+        return _depth(text, low.upper(), digits, interval, pace)
+    if digits or (interval not in TIMEFRAMES_MS if topic in _KLINES else interval != ""):
+        return None
+    if pace and (topic is not Topic.MARK or pace != "1s"):
+        return None
+    return StreamName(text, topic, low.upper(), interval, fast=bool(pace))
+
+
+def _depth(text: str, symbol: str, levels: str, interval: str, pace: str) -> StreamName | None:
+    if interval or levels not in _DEPTH_LEVELS or pace not in _DEPTH_MS:
+        return None
+    return StreamName(text, Topic.DEPTH, symbol, levels=int(levels or 0), period_ms=_DEPTH_MS[pace])
 
 
 @dataclass(eq=False, slots=True)
