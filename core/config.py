@@ -218,7 +218,7 @@ def _load_runtime(weaker: Gathered, stronger: Gathered, *, reset: bool) -> Runti
         return store.load()
     except OSError as error:
         reason = error.strerror or "input/output error"
-        raise ConfigError([f"{store.path}: unreadable ({reason})"]) from None
+        raise ConfigError([f"DATA_DIR: {store.path} unreadable ({reason})"]) from None
 
 
 def explain(cfg: TradingConfig, key: str | None = None) -> str:

@@ -244,7 +244,7 @@ def refused(refusal: Refusal) -> str:
 def approved_words(approved: ApprovedEntry) -> str:
     sizing = approved.sizing
     return (
-        f"{to_wire(approved.quantity)} at about {to_wire(approved.reference_price)}, "
-        f"risk {round(sizing.risk, 2)} ({round(sizing.risk_pct, 2)} %), {sizing.leverage}x, "
+        f"{to_wire(approved.quantity)}, risk {round(sizing.risk, 2)} "
+        f"({round(sizing.risk_pct, 2)} %), {sizing.leverage}x, "
         f"limited by {sizing.limited_by} | {approved.why}"
     )

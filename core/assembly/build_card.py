@@ -8,6 +8,7 @@ from core.domain.enums import Venue
 from core.domain.money import to_wire
 from core.domain.ports import JsonValue
 from core.kernel.build_info import VERSION, commit, python_version
+from core.kernel.config_meta import Origin
 
 _LABELS = {
     Venue.PAPER: "PAPER - no order leaves this machine",
@@ -40,7 +41,7 @@ def build_card(config: TradingConfig, feed: str, rest_url: str) -> BuildCard:
     )
     rows = [
         ("build", f"USDC Futures Bot {VERSION} ({commit()}), {python_version()}"),
-        ("venue", _LABELS[config.venue]),
+        ("venue", _LABELS[config.venue] + _why_paper(config)),
         ("endpoint", rest_url),
         ("prices", feed),
         ("quote", config.resolved_quote_coin),
@@ -54,7 +55,18 @@ def build_card(config: TradingConfig, feed: str, rest_url: str) -> BuildCard:
     ]
     if config.custom_endpoint and config.venue is Venue.PROD:
         rows.insert(3, ("warning", "production mode with an endpoint that is not Binance's own"))
+    changed = config.runtime_overrides()
+    if changed:
+        texts = config.settings_public()
+        told = "; ".join(f"{key}={texts[key]} ({where})" for key, where in sorted(changed.items()))
+        rows.append(("runtime", f"{told}; --reset-runtime forgets them"))
     return BuildCard(tuple(rows))
+
+
+def _why_paper(config: TradingConfig) -> str:
+    """Says so when the program itself chose the paper exchange."""
+    source = config.source("DRY_RUN")
+    return f" ({source.detail})" if source.origin is Origin.APPLICATION else ""
 
 
 def _percent(fraction: Decimal) -> str:

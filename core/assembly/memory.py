@@ -5,11 +5,12 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from core.audit_logger import AuditLogger
+from core.audit_logger import AuditBroken, AuditLogger
 from core.config import TradingConfig
 from core.domain.errors import ConfigError, StorageError
 from core.domain.ports import Clock
 from core.kernel.redaction import Redactor
+from core.storage.audit_verify import verify
 from core.storage.database import Database, open_database
 from core.storage.journal import Journal
 from core.storage.write_queue import WriteQueue
@@ -61,7 +62,8 @@ async def open_memory(
 ) -> Memory:
     """Open audit and database. `inline` runs SQL and flushes on the loop (virtual time).
 
-    Raises ConfigError when a folder cannot be used and StorageError for a broken audit log.
+    Raises ConfigError when a folder cannot be used or its audit log is damaged, StorageError when
+    writing fails.
     """
     try:
         audit = AuditLogger(
@@ -73,6 +75,9 @@ async def open_memory(
         )
     except OSError as error:
         raise _unusable("LOGS_DIR", config.logs_dir, error) from None
+    except AuditBroken as error:
+        raise ConfigError([f"LOGS_DIR: {error}"]) from None
+    _prove(audit)
     try:
         database = await open_database(
             config.data_dir / f"bot.{config.venue.value}.db", inline=inline, durable=not inline
@@ -88,6 +93,24 @@ async def open_memory(
         )
     queue = WriteQueue(database, clock, lambda line: log.log_event("storage", "CRITICAL", line))
     return Memory(redactor, log, audit, database, queue, Journal(database, queue))
+
+
+def _prove(audit: AuditLogger) -> None:
+    """Nothing is appended to a log that does not hold. Reads the current segment.
+
+    Raises ConfigError naming the first bad record.
+    """
+    bad = verify([audit.path], whole=False).bad
+    if bad is None:
+        return
+    audit.close()
+    raise ConfigError(
+        [
+            f"LOGS_DIR: audit log {audit.path}: line {bad.line} {bad.fault}: {bad.why}; examine it "
+            f"with 'python -m tools.verify_audit {audit.path}', then move it away to begin a new "
+            "chain"
+        ]
+    )
 
 
 def _unusable(key: str, folder: Path, error: OSError) -> ConfigError:

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from core.assembly.prices import PriceSource, describe
+from core.assembly.waiting import GaveUp
 from core.config import TradingConfig
 from core.domain.enums import Venue
 from core.domain.errors import ConfigError, RetryLater
@@ -51,7 +52,10 @@ async def open_venue(
     supervisor: Supervisor,
     log: LogEvent,
 ) -> VenueAccess:
-    """Start the embedded exchange when this is a paper run. Raises ConfigError when it cannot."""
+    """Start the embedded exchange when this is a paper run.
+
+    Raises ConfigError when it cannot, and GaveUp without the live prices that were asked for.
+    """
     if source is not None:
         return await _open_paper(config, source, clock, supervisor, log)
     own = PRODUCTION if config.venue is Venue.PROD else DEMO
@@ -165,7 +169,10 @@ async def _open_live(
             report=lambda line: log("paper", "WARNING", line),
         )
     except RetryLater as error:
-        raise ConfigError([f"PAPER_FEED: live prices cannot be read ({error})"]) from None
+        raise GaveUp(
+            f"PAPER_FEED={config.paper_feed}: live prices cannot be read ({error}); "
+            "auto or synthetic would trade invented prices instead"
+        ) from None
 
 
 def next_account(data_dir: Path) -> int:

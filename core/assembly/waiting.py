@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class GaveUp(BotError):
-    """A bounded start (`--once`, `--check`) did not get what it needs in time. Exit code 1."""
+    """A start that may not wait for ever did not get what it needs in time. Exit code 1."""
 
 
 async def wait_for(

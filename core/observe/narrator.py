@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Protocol
 
-from core.domain.enums import OrderStatus, Purpose, Severity, StreamState
+from core.domain.enums import OrderStatus, Severity, StreamState
 from core.domain.facts import (
     Alert,
     CandleEvaluated,
@@ -30,6 +30,12 @@ _LEVELS = {
     Severity.INFO: "INFO",
     Severity.WARNING: "WARNING",
     Severity.CRITICAL: "CRITICAL",
+}
+_STREAM_LEVELS = {
+    StreamState.CONNECTING: "DEBUG",
+    StreamState.LIVE: "INFO",
+    StreamState.DEGRADED: "WARNING",
+    StreamState.CLOSED: "INFO",
 }
 _NOTEWORTHY = (OrderStatus.REJECTED, OrderStatus.UNKNOWN, OrderStatus.ABSENT, OrderStatus.DENIED)
 
@@ -76,11 +82,12 @@ class Narrator:
 
     def _on_candle(self, fact: CandleEvaluated) -> None:
         gate = f" ({fact.gate})" if fact.gate else ""
+        detail = fact.detail.removeprefix(f"{fact.gate}: ")
         self._log(
             "engine",
             "INFO",
             f"{fact.symbol} {fact.timeframe} close {fact.close:g} {fact.verdict}{gate}: "
-            f"{fact.detail}".rstrip(": "),
+            f"{detail}".rstrip(": "),
         )
 
     def _on_entry(self, fact: EntryFilled) -> None:
@@ -110,8 +117,7 @@ class Narrator:
             f"entry {price(fact.entry_price, fact.entry_price)} "
             f"stop {to_wire(fact.stop_price)} (confirmed in {fact.stop_elapsed_ms:.0f} ms) "
             f"ladder {ladder or '-'} "
-            f"risk {amount(fact.risk, 2)} {self._quote} ({amount(fact.risk_pct, 2)} %) "
-            f"| {fact.why}",
+            f"risk {amount(fact.risk, 2)} {self._quote} ({amount(fact.risk_pct, 2)} %)",
         )
 
     def _on_closed(self, fact: TradeClosed) -> None:
@@ -127,15 +133,9 @@ class Narrator:
         )
 
     def _on_order(self, fact: OrderChanged) -> None:
-        if fact.status in _NOTEWORTHY:
-            level = "WARNING"
-        elif fact.purpose is Purpose.ENTRY:
-            level = "INFO"
-        else:
-            level = "DEBUG"
         self._log(
             "oms",
-            level,
+            "WARNING" if fact.status in _NOTEWORTHY else "DEBUG",
             f"{fact.symbol} {fact.purpose.name.lower()} {fact.client_id} {fact.status} "
             f"({fact.evidence}) {fact.detail}".rstrip(),
         )
@@ -143,11 +143,11 @@ class Narrator:
     def _on_risk(self, fact: RiskChanged) -> None:
         state = "entries stopped, exits active" if fact.blocked else "entries allowed"
         level = "WARNING" if fact.blocked else "INFO"
-        self._log("risk", level, f"{state}: {fact.reason} {fact.detail}".rstrip())
+        self._log("risk", level, f"{fact.detail or fact.reason} | {state}")
 
     def _on_stream(self, fact: StreamChanged) -> None:
-        level = "WARNING" if fact.state is StreamState.DEGRADED else "INFO"
-        self._log("stream", level, f"{fact.stream} {fact.state}: {fact.detail}")
+        detail = "" if fact.detail == fact.state else f": {fact.detail}"
+        self._log("stream", _STREAM_LEVELS[fact.state], f"{fact.stream} {fact.state}{detail}")
 
     def _on_reconcile(self, fact: ReconcileDone) -> None:
         level = "WARNING" if fact.repairs else "DEBUG"

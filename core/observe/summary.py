@@ -1,6 +1,7 @@
 """What a run saw and did, for the screen at its end (floor 5)."""
 
 import json
+import textwrap
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,6 +21,8 @@ from core.domain.facts import (
 from core.domain.money import ZERO, to_wire
 from core.kernel.dispatcher import Dispatcher
 from core.observe.narrator import amount, duration
+
+_COLUMNS = 100
 
 
 @dataclass(slots=True)
@@ -169,7 +172,7 @@ class Summary:
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
     def render(self, closing: Closing, audit: AuditState, header: str) -> str:
-        """One screen, aligned for a terminal of 100 columns."""
+        """One screen, wrapped for a terminal of 100 columns."""
         t = self.totals
         q = self._quote
         difference = self.ledger_difference(closing)
@@ -211,9 +214,18 @@ class Summary:
                 f"{audit.records} records, {audit.verdict}, head {audit.head[:16]}…",
             ),
         ]
-        width = max(len(name) for name, _ in rows)
-        lines = [f"{name:<{width}}  {text}" for name, text in rows]
-        rule = "─" * 78
+        indent = max(len(name) for name, _ in rows) + 2
+        lines = [
+            textwrap.fill(
+                f"{name:<{indent}}{text}",
+                _COLUMNS,
+                subsequent_indent=" " * indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for name, text in rows
+        ]
+        rule = "─" * _COLUMNS
         return "\n".join([rule, *lines, rule])
 
 

@@ -82,16 +82,26 @@ class Sink(Protocol):
 
 
 class ConsoleSink:
-    """Lines for a person: `12:34:56 INFO  engine     …`, coloured on a terminal. Times are UTC."""
+    """Lines for a person: `12:34:56 INFO  engine     …`, coloured on a terminal.
+
+    Times are UTC; a line of its own tells the date before the first one and after midnight.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._coloured = stream.isatty()
+        self._day = -1
 
     def write(self, line: LogLine) -> None:
+        if line.day != self._day:
+            self._day = line.day
+            self._put(f"---- {line.at:%Y-%m-%d} UTC ----")
         words = f"{line.at:%H:%M:%S} {line.text()}"
         if self._coloured:
             words = f"{_COLOURS.get(line.level, '')}{words}{_RESET}"
+        self._put(words)
+
+    def _put(self, words: str) -> None:
         try:
             self._stream.write(f"{words}\n")
         except UnicodeEncodeError:  # a terminal that cannot show everything

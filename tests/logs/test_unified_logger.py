@@ -68,11 +68,27 @@ def test_a_line_on_the_console_and_in_the_day_file(
     log.flush()
     words = "engine     XRP/USDC:USDC 15m no entry: spread above limit gate=spread"
     late = 'oms        stop late ms=2100 why="no answer yet"'
-    assert console.getvalue() == f"12:34:56 INFO  {words}\n12:34:56 WARN  {late}\n"
+    assert console.getvalue().splitlines() == [
+        "---- 2026-03-01 UTC ----",
+        f"12:34:56 INFO  {words}",
+        f"12:34:56 WARN  {late}",
+    ]
     assert day_log(tmp_path) == [
         f"2026-03-01T12:34:56.789Z INFO  {words}",
         f"2026-03-01T12:34:56.789Z WARN  {late}",
     ]
+
+
+def test_the_console_tells_the_date_again_after_midnight(
+    make: Make, clock: SimulatedClock, console: io.StringIO
+) -> None:
+    log = make()
+    log.log_event("engine", "INFO", "evening")
+    clock.shift(86_400)
+    log.log_event("engine", "INFO", "next evening")
+    log.flush()
+    dates = [line for line in console.getvalue().splitlines() if line.startswith("----")]
+    assert dates == ["---- 2026-03-01 UTC ----", "---- 2026-03-02 UTC ----"]
 
 
 def test_colours_only_on_a_terminal(make: Make, console: io.StringIO) -> None:
