@@ -18,6 +18,7 @@ from core.assembly.build_card import build_card
 from core.assembly.connect import open_trading
 from core.assembly.exit_codes import ExitCode
 from core.assembly.memory import Memory, open_log, open_memory, secrets_of
+from core.assembly.operator import OperatorDesk
 from core.assembly.prices import PriceSource, choose_prices
 from core.assembly.settings import LiveSettings
 from core.assembly.surroundings import MACHINE, Surroundings
@@ -119,6 +120,11 @@ class Application:
         self._redactor = Redactor(secrets_of(config))
         self._log = open_log(config, clock, self._redactor)
         self._supervisor = Supervisor(clock, self._task_failed)
+        """Owner of what outlives trading: signals, paper exchange, journal."""
+        self._workers = Supervisor(clock, self._task_failed)
+        self.operator: OperatorDesk | None = None
+        """Set once the parts are connected."""
+        self.ready = False
         self._dispatcher = Dispatcher(self._observer_failed)
         self._summary = Summary(config.resolved_quote_coin)
         self._stop_reason = ""
@@ -184,15 +190,16 @@ class Application:
             memory,
             surroundings=self._surroundings,
             clock=self._clock,
-            supervisor=self._supervisor,
+            supervisor=self._workers,
             dispatcher=self._dispatcher,
         )
+        self.operator = OperatorDesk(trading, self._settings, self._dispatcher, self._clock)
         self._supervisor.spawn("journal", memory.journal.run)
         started = False
         try:
             stop = self._supervisor.spawn("start", lambda: self._start(trading))
             await self._first_of(stop)
-            started = trading.ready
+            started = self.ready = trading.ready
             if trading.failure is not None:
                 raise trading.failure
             if self._options.check:
@@ -231,7 +238,7 @@ class Application:
             await trading.orders.reconcile("once")
             self.request_stop("one pass done")
             return
-        self._supervisor.spawn("engine", trading.engine.run)
+        self._workers.spawn("engine", trading.engine.run)
         await self._stopping.wait()
 
     # --- stop ------------------------------------------------------------------------------------
@@ -267,7 +274,8 @@ class Application:
             Stage("positions", lambda: self._leave(trading, close=close), total * 0.4),
             Stage("orphans", trading.sweep, total * 0.1),
             Stage("summary", lambda: self._read_end(trading, started=started), total * 0.1),
-            Stage("streams", trading.close_streams, total * 0.1),
+            Stage("streams", trading.close_streams, total * 0.05),
+            Stage("workers", lambda: self._workers.close(total * 0.05), total * 0.05),
             Stage("client", trading.client.close, total * 0.1),
         ]
         await run_stages(stages, total_s=total, clock=self._clock, report=self._stage_ended)

@@ -1,7 +1,7 @@
 """Builds and connects the part that trades (floor 7); nothing is asked of the exchange yet."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from core.assembly.bans import BanMemory
 from core.assembly.memory import Memory
@@ -15,8 +15,6 @@ from core.domain.enums import Venue
 from core.domain.intent import ProtectionPlan
 from core.domain.market import Candle
 from core.domain.ports import Clock
-from core.exchange.endpoints import Endpoints
-from core.exchange.gateway import ConnectorFactory
 from core.exchange.market_data import MarketData
 from core.exchange_client import OptimizedExchangeClient
 from core.kernel.chance import Chance, system_seed
@@ -57,6 +55,157 @@ class _EchoRelay:
         self.stream.expect_echo(client_id)
 
 
+class _Builder:
+    """Makes the parts one after the other; each knows only those made before it."""
+
+    def __init__(
+        self,
+        settings: LiveSettings,
+        access: VenueAccess,
+        memory: Memory,
+        surroundings: Surroundings,
+        clock: Clock,
+        supervisor: Supervisor,
+        dispatcher: Dispatcher,
+    ) -> None:
+        self.settings = settings
+        self.config = settings.config
+        self.access = access
+        self.memory = memory
+        self.clock = clock
+        self.supervisor = supervisor
+        self.dispatcher = dispatcher
+        self.connector = surroundings.connector
+        self.chance = Chance(_seed(self.config, surroundings))
+
+    def client(self) -> OptimizedExchangeClient:
+        bans = BanMemory(self.config.data_dir / "runtime" / "ban.json")
+        host = self.access.endpoints.rest
+        return OptimizedExchangeClient(
+            self.access.endpoints,
+            self.access.credentials,
+            self.clock,
+            quote_coin=self.config.resolved_quote_coin,
+            banned_until_ms=bans.until_ms(host),
+            on_ban=lambda until_ms: bans.remember(host, until_ms),
+            connector=self.connector,
+        )
+
+    def risk(self) -> RiskGuard:
+        guard = RiskGuard(
+            self.config,
+            clock=self.clock,
+            store_path=self.config.data_dir / "runtime" / "stage_f_state.json",
+            venue=self.config.venue,
+            publish=self.dispatcher,
+        )
+        self.settings.on_change(guard.reconfigure)
+        return guard
+
+    def checks(self, risk: RiskGuard) -> PreTradeCheck:
+        account = self.access.account
+        made = PreTradeCheck(
+            _entry_limits(self.config, account),
+            SizingLimits.from_config(self.config),
+            PlanSettings.from_config(self.config),
+            risk,
+        )
+        self.settings.on_change(
+            lambda changed: made.reconfigure(changed, _entry_limits(changed, account))
+        )
+        return made
+
+    def orders(
+        self, client: OptimizedExchangeClient, risk: RiskGuard, echo: _EchoRelay
+    ) -> OrderManager:
+        ports = OmsPorts(
+            exchange=client,
+            journal=self.memory.journal,
+            audit=self.memory.audit,
+            risk=risk,
+            facts=self.dispatcher,
+            instruments=client,
+            clock=self.clock,
+            supervisor=self.supervisor,
+            expect_echo=echo,
+        )
+        return OrderManager(_rules(self.config), ports)
+
+    def user_stream(
+        self, client: OptimizedExchangeClient, sink: OrderManager
+    ) -> UserDataStreamManager:
+        return UserDataStreamManager(
+            client,
+            self.access.endpoints,
+            sink,
+            clock=self.clock,
+            supervisor=self.supervisor,
+            chance=self.chance,
+            publish=self.dispatcher.publish,
+            connector=self.connector,
+        )
+
+    def market(self, client: OptimizedExchangeClient, sink: _CandleRelay) -> MarketData:
+        return MarketData(
+            client,
+            self.access.endpoints,
+            sink,
+            timeframe=self.config.timeframe,
+            history=self.config.candles,
+            clock=self.clock,
+            supervisor=self.supervisor,
+            chance=self.chance,
+            publish=self.dispatcher.publish,
+            use_streams=sys.platform != "win32",
+            connector=self.connector,
+        )
+
+    def engine(
+        self,
+        client: OptimizedExchangeClient,
+        market: MarketData,
+        checks: PreTradeCheck,
+        orders: OrderManager,
+    ) -> TradeEngine:
+        config = self.config
+        return TradeEngine(
+            settings=EngineSettings(
+                config.timeframe, config.resolved_quote_coin, config.loop_interval
+            ),
+            venue=client,
+            market=market,
+            strategies=StrategyManager.from_config(
+                config, clock=self.clock, publish=self.dispatcher
+            ),
+            checks=checks,
+            orders=orders,
+            symbols=lambda: market.symbols,
+            trading_enabled=self.settings.trading_enabled,
+            facts=self.dispatcher,
+            clock=self.clock,
+            supervisor=self.supervisor,
+        )
+
+    def universe(
+        self, client: OptimizedExchangeClient, orders: OrderManager, market: MarketData
+    ) -> Universe:
+        return Universe(
+            config=self.config,
+            client=client,
+            orders=orders,
+            market=market,
+            manager=SymbolManager.from_config(self.config, self.clock),
+            audit=self.memory.audit,
+            log=self.memory.log.log_event,
+            clock=self.clock,
+        )
+
+    def recorder(self) -> FactRecorder:
+        made = FactRecorder(self.memory.queue, self.memory.redactor)
+        made.attach(self.dispatcher)
+        return made
+
+
 def open_trading(
     settings: LiveSettings,
     access: VenueAccess,
@@ -68,57 +217,17 @@ def open_trading(
     dispatcher: Dispatcher,
 ) -> Trading:
     """Build and connect; nothing is asked of the exchange yet. Raises ConfigError."""
-    config = settings.config
-    chance = Chance(_seed(config, surroundings))
-    strategies = StrategyManager.from_config(config, clock=clock, publish=dispatcher)
-    client = _client(config, access, surroundings, clock)
-    risk = RiskGuard(
-        config,
-        clock=clock,
-        store_path=config.data_dir / "runtime" / "stage_f_state.json",
-        venue=config.venue,
-        publish=dispatcher,
-    )
-    checks = _checks(config, access.account, risk)
-    settings.on_change(risk.reconfigure)
-    settings.on_change(
-        lambda changed: checks.reconfigure(changed, _entry_limits(changed, access.account))
-    )
-    recorder = FactRecorder(memory.queue, memory.redactor)
-    recorder.attach(dispatcher)
+    build = _Builder(settings, access, memory, surroundings, clock, supervisor, dispatcher)
     echo, candles = _EchoRelay(), _CandleRelay()
-    ports = OmsPorts(
-        exchange=client,
-        journal=memory.journal,
-        audit=memory.audit,
-        risk=risk,
-        facts=dispatcher,
-        instruments=client,
-        clock=clock,
-        supervisor=supervisor,
-        expect_echo=echo,
-    )
-    orders = OrderManager(_rules(config), ports)
-    feeds = _Feeds(
-        client, access.endpoints, clock, supervisor, chance, dispatcher, surroundings.connector
-    )
-    stream = echo.stream = feeds.user_stream(orders)
-    market = feeds.market(candles, config)
-    engine = candles.engine = TradeEngine(
-        settings=EngineSettings(config.timeframe, config.resolved_quote_coin, config.loop_interval),
-        venue=client,
-        market=market,
-        strategies=strategies,
-        checks=checks,
-        orders=orders,
-        symbols=lambda: market.symbols,
-        trading_enabled=settings.trading_enabled,
-        facts=dispatcher,
-        clock=clock,
-        supervisor=supervisor,
-    )
+    recorder = build.recorder()
+    client = build.client()
+    risk = build.risk()
+    orders = build.orders(client, risk, echo)
+    stream = echo.stream = build.user_stream(client, orders)
+    market = build.market(client, candles)
+    engine = candles.engine = build.engine(client, market, build.checks(risk), orders)
     return Trading(
-        config=config,
+        config=build.config,
         access=access,
         memory=memory,
         clock=clock,
@@ -127,76 +236,11 @@ def open_trading(
         market=market,
         orders=orders,
         risk=risk,
-        universe=Universe(
-            config=config,
-            client=client,
-            orders=orders,
-            market=market,
-            manager=SymbolManager.from_config(config, clock),
-            audit=memory.audit,
-            log=memory.log.log_event,
-            clock=clock,
-        ),
+        universe=build.universe(client, orders, market),
         engine=engine,
         supervisor=supervisor,
         recorder=recorder,
-        backoff=Backoff(chance.stream("start"), base=0.5, cap=30.0),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Feeds:
-    """What both streams need, and the streams made of it."""
-
-    client: OptimizedExchangeClient
-    endpoints: Endpoints
-    clock: Clock
-    supervisor: Supervisor
-    chance: Chance
-    dispatcher: Dispatcher
-    connector: ConnectorFactory | None
-
-    def user_stream(self, sink: OrderManager) -> UserDataStreamManager:
-        return UserDataStreamManager(
-            self.client,
-            self.endpoints,
-            sink,
-            clock=self.clock,
-            supervisor=self.supervisor,
-            chance=self.chance,
-            publish=self.dispatcher.publish,
-            connector=self.connector,
-        )
-
-    def market(self, sink: _CandleRelay, config: TradingConfig) -> MarketData:
-        return MarketData(
-            self.client,
-            self.endpoints,
-            sink,
-            timeframe=config.timeframe,
-            history=config.candles,
-            clock=self.clock,
-            supervisor=self.supervisor,
-            chance=self.chance,
-            publish=self.dispatcher.publish,
-            use_streams=sys.platform != "win32",
-            connector=self.connector,
-        )
-
-
-def _client(
-    config: TradingConfig, access: VenueAccess, surroundings: Surroundings, clock: Clock
-) -> OptimizedExchangeClient:
-    bans = BanMemory(config.data_dir / "runtime" / "ban.json")
-    host = access.endpoints.rest
-    return OptimizedExchangeClient(
-        access.endpoints,
-        access.credentials,
-        clock,
-        quote_coin=config.resolved_quote_coin,
-        banned_until_ms=bans.until_ms(host),
-        on_ban=lambda until_ms: bans.remember(host, until_ms),
-        connector=surroundings.connector,
+        backoff=Backoff(build.chance.stream("start"), base=0.5, cap=30.0),
     )
 
 
@@ -204,15 +248,6 @@ def _seed(config: TradingConfig, surroundings: Surroundings) -> int:
     if surroundings.seed is not None:
         return surroundings.seed
     return config.paper_seed if config.venue is Venue.PAPER else system_seed()
-
-
-def _checks(config: TradingConfig, account: str, risk: RiskGuard) -> PreTradeCheck:
-    return PreTradeCheck(
-        _entry_limits(config, account),
-        SizingLimits.from_config(config),
-        PlanSettings.from_config(config),
-        risk,
-    )
 
 
 def _entry_limits(config: TradingConfig, account: str) -> EntryLimits:

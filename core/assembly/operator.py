@@ -12,7 +12,7 @@ from core.assembly.settings import LiveSettings
 from core.assembly.trading import Trading
 from core.config import render_effective
 from core.domain.commands import CloseReport, DayView, PanicReport, StatusView, WhyLine
-from core.domain.enums import StreamState, Tier
+from core.domain.enums import Tier
 from core.domain.facts import OperatorCommand
 from core.domain.money import ZERO
 from core.domain.ports import Clock, FactPublisher
@@ -67,8 +67,6 @@ class OperatorDesk:
         blocked = self._trading.orders.entries_blocked()
         if blocked:
             return blocked
-        if self._trading.market.state is not StreamState.LIVE:
-            return ""
         allowed, reason = self._trading.risk.can_open_position()
         return "" if allowed else reason
 
