@@ -63,8 +63,9 @@ class Engine(Protocol):
 class InlineEngine:
     """sqlite3 in the caller's thread."""
 
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None)
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        address = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        self._connection = sqlite3.connect(address, isolation_level=None, uri=True)
 
     async def run(self, sql: str, params: Sequence[Param]) -> int:
         return self._connection.execute(sql, params).rowcount
@@ -240,6 +241,31 @@ async def open_database(
         await database.close()
         raise
     return database
+
+
+async def open_reader(path: Path, *, timeout: float = 30.0) -> Database:
+    """The database of a daemon that may be running, to read only: nothing is created, checked,
+    migrated or moved. Raises StorageError when there is none of this version."""
+    try:
+        engine = InlineEngine(path, read_only=True)
+    except sqlite3.Error:
+        raise StorageError(f"database {path}: there is none to read") from None
+    database = Database(path, engine, timeout=timeout)
+    try:
+        await _check_version(database)
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+async def _check_version(database: Database) -> None:
+    version = (await database.query("PRAGMA user_version"))[0][0]
+    if version != len(MIGRATIONS):
+        raise StorageError(
+            f"database {database.path}: has schema {version}, this version reads "
+            f"{len(MIGRATIONS)}; start the daemon once to bring it up to date"
+        )
 
 
 async def _open_sound(path: Path, *, inline: bool, durable: bool) -> Engine:

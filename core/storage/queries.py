@@ -87,6 +87,14 @@ async def closed_trades(database: Database, start_ms: int, end_ms: int) -> list[
     return [read_trade(row) for row in rows]
 
 
+async def open_symbols(database: Database) -> list[str]:
+    """Symbols of trades that are not closed, sorted."""
+    rows = await database.query(
+        "SELECT DISTINCT symbol FROM trades WHERE closed_ms = 0 ORDER BY symbol"
+    )
+    return [str(row[0]) for row in rows]
+
+
 async def decisions(
     database: Database,
     start_ms: int,

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from core.kernel.clock import LiveClock
+from core.domain.errors import StorageError
 from core.storage.database import (
     Database,
     RowRefused,
     SchemaTooNew,
     StorageError,
     open_database,
+    open_reader,
 )
 from core.storage.schema import MIGRATIONS
 
@@ -196,3 +198,21 @@ asyncio.run(main())
         [sys.executable, "-c", script], cwd=ROOT, timeout=30, capture_output=True, check=False
     )
     assert done.returncode == (0 if "close" in ending else 1)
+
+
+async def test_reader_sees_rows_and_touches_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "bot.paper.db"
+    with pytest.raises(StorageError, match="none to read"):
+        await open_reader(path)
+    assert not path.exists()
+    writer = await open_database(path, inline=True)
+    await writer.execute("INSERT INTO events (at_ms, kind, symbol, detail) VALUES (1, 'a', '', '')")
+    reader = await open_reader(path)
+    assert await reader.query("SELECT kind FROM events") == [("a",)]
+    with pytest.raises(StorageError, match="readonly"):
+        await reader.execute("DELETE FROM events")
+    await reader.close()
+    await writer.execute("PRAGMA user_version = 99")
+    with pytest.raises(StorageError, match="schema 99"):
+        await open_reader(path)
+    await writer.close()

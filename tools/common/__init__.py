@@ -1,0 +1,1 @@
+"""What the command line tools share: arguments, output, exit codes, the way to the exchange."""

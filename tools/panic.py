@@ -1,0 +1,162 @@
+"""Leave everything now: `python -m tools.panic` (floor 8; INV-08, INV-13).
+
+Works from the exchange's state alone, whether the daemon lives or not: latches entries off on disk
+(a running daemon sees it), cancels entries, closes the bot's positions reduce-only, verifies,
+cancels the rest and prints the proof. Calling it again repeats only what is still open.
+
+Exit codes: 0 the exchange shows nothing of ours, 1 something is left (the table says what), 2 wrong
+usage or configuration, 3 the account cannot trade, 5 the exchange cannot be read.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from getpass import getuser
+from pathlib import Path
+
+# Run as a file (python tools/panic.py) the folder above is not on the path.
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from core.audit_logger import AuditLogger
+from core.config import TradingConfig
+from core.domain.commands import PanicReport
+from core.domain.money import to_wire
+from core.domain.ports import Clock, JsonValue
+from core.exchange_client import OptimizedExchangeClient
+from core.kernel.clock import LiveClock
+from core.oms.by_hand import ByHand
+from core.oms.panic import Panic
+from core.oms.risk_store import Halt
+from tools.common.cli import Output, finish_async, load_config, parser, table
+from tools.common.exits import ToolExit
+from tools.common.holdings import open_audit, read_holdings
+from tools.common.venue import connected, risk_store
+
+NAME = "panic"
+_EXITS = "0 nothing of ours is left, 1 something is, 2 usage, 3 account, 5 exchange unreadable"
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    made = parser(NAME, "Block entries, close everything of the bot's, prove it.", _EXITS)
+    made.add_argument("--reason", default="panic at the shell", help="kept with the halt")
+    made.add_argument(
+        "--all",
+        action="store_true",
+        help="also positions and orders of the account that are not the bot's",
+    )
+    made.add_argument(
+        "--timeout", type=float, default=30.0, metavar="S", help="seconds (default: %(default)s)"
+    )
+    return made.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = _arguments(argv)
+
+    async def work() -> int:
+        config, clock = load_config(options), LiveClock()
+        output = Output(as_json=options.json, config=config)
+        _halt(config, clock, options.reason, output)
+        audit = open_audit(config, clock, output)
+        try:
+            async with connected(config, clock) as client:
+                return await _leave(client, config, clock, audit, output, options)
+        finally:
+            if audit is not None:
+                audit.close()
+
+    return finish_async(NAME, work)
+
+
+def _halt(config: TradingConfig, clock: Clock, reason: str, output: Output) -> None:
+    """Latch entries off; a disk that refuses must not stop the exits."""
+    try:
+        risk_store(config).set_halt(Halt(reason, f"tools.panic by {getuser()}", clock.now_ms()))
+    except OSError as error:
+        output.note(f"warning: entries are NOT blocked, the halt cannot be written: {error}")
+        return
+    output.note(f"entries blocked ({config.data_dir}); clear it with /resume or the dashboard")
+
+
+async def _leave(
+    client: OptimizedExchangeClient,
+    config: TradingConfig,
+    clock: Clock,
+    audit: AuditLogger | None,
+    output: Output,
+    options: argparse.Namespace,
+) -> int:
+    found = await read_holdings(client, config)
+    chosen = [h.position.symbol for h in found.positions if h.ours or options.all]
+    foreign = [h.position.symbol for h in found.positions if h.position.symbol not in chosen]
+    hand = ByHand(
+        exchange=client,
+        instruments=client,
+        audit=audit,
+        instance=config.instance_id,
+        clock=clock,
+        symbols=tuple(chosen),
+        everything=options.all,
+    )
+    panic = Panic(
+        exchange=client,
+        close_all=hand.close_all,
+        is_ours=hand.is_ours,
+        managed=hand.managed,
+        clock=clock,
+    )
+    report = await panic.run(config.resolved_quote_coin, options.timeout)
+    if audit is not None:
+        proof = {row.what: row.count for row in report.proof}
+        audit.write({"action": "panic", "reason": options.reason, "proof": proof})
+    for line in hand.trouble:
+        output.note(f"warning: {line}")
+    output.result(_record(report, foreign), _text(report, foreign))
+    return ToolExit.OK if report.clean else ToolExit.FINDING
+
+
+def _record(report: PanicReport, foreign: list[str]) -> dict[str, JsonValue]:
+    return {
+        "clean": report.clean,
+        "closed": [
+            {
+                "symbol": row.symbol,
+                "closed": row.closed,
+                "left": to_wire(row.quantity),
+                "detail": row.detail,
+            }
+            for row in report.closed
+        ],
+        "proof": {row.what: row.count for row in report.proof},
+        "realized": None if report.realized is None else to_wire(report.realized),
+        "problem": report.problem,
+        "not_ours": foreign,
+    }
+
+
+def _text(report: PanicReport, foreign: list[str]) -> str:
+    parts = [
+        table(
+            ("position", "result"),
+            [
+                (row.symbol, row.detail if row.closed else f"{row.detail}: {row.quantity}")
+                for row in report.closed
+            ],
+        ),
+        table(
+            ("on the exchange now", "count"),
+            [(row.what, str(row.count)) for row in report.proof],
+            right=(1,),
+        ),
+    ]
+    if report.realized is not None:
+        parts.append(f"wallet changed by {to_wire(report.realized)}")
+    if foreign:
+        parts.append(f"left alone, not ours (--all takes them too): {', '.join(foreign)}")
+    parts.append("CLEAN" if report.clean else f"NOT CLEAN: {report.problem}")
+    return "\n\n".join(part for part in parts if part)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
