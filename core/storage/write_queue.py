@@ -18,6 +18,7 @@ from core.domain.errors import StorageError
 from core.domain.ports import Clock
 from core.storage.database import Database, RowRefused, Statement
 
+_LINGER_S = 0.005
 Trouble = Callable[[str], None]
 """Told in one line that storing fails, or works again."""
 
@@ -96,6 +97,8 @@ class WriteQueue:
         failing = False
         while True:
             await self._wake.wait()
+            # Whoever waits for the disk goes first: its transaction takes these rows along.
+            await self._clock.sleep(_LINGER_S)
             self._wake.clear()
             try:
                 await self.settle()

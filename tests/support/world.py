@@ -25,6 +25,7 @@ from core.domain.intent import (
     SizingResult,
     TakeProfitRatio,
 )
+from core.domain.ports import Clock
 from core.exchange.endpoints import Endpoints
 from core.exchange.library import Credentials
 from core.exchange_client import OptimizedExchangeClient
@@ -87,11 +88,24 @@ class Failures:
         self.seen.append(f"{name}: {error!r}")
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What a daemon stands on. `inline` runs SQL on the loop, for virtual time."""
+
+    folder: Path
+    clock: Clock
+    failures: Failures
+    rest: str
+    ws: str
+    inline: bool = True
+
+
 class Daemon:
     """Everything of one daemon process that survives nothing: rebuilt after a crash."""
 
-    def __init__(self, world: "World", foreign: ForeignPolicy) -> None:
-        self.world = world
+    def __init__(self, ground: Ground, foreign: ForeignPolicy = ForeignPolicy.IGNORE) -> None:
+        world = ground
+        self.ground = ground
         self.facts: list[DaemonFact] = []
         self.risk = RiskEar()
         self.supervisor = Supervisor(world.clock, world.failures.task)
@@ -100,10 +114,10 @@ class Daemon:
         self._foreign = foreign
 
     async def start(self) -> None:
-        world = self.world
-        endpoints = Endpoints(world.endpoints.rest, world.endpoints.ws)
+        world = self.ground
+        endpoints = Endpoints(world.rest, world.ws)
         self.audit = AuditLogger(world.folder / "audit.jsonl", clock=world.clock, venue="paper")
-        self.database = await open_database(world.folder / "bot.paper.db", inline=True)
+        self.database = await open_database(world.folder / "bot.paper.db", inline=world.inline)
         queue = WriteQueue(self.database, world.clock, world.failures.seen.append)
         self.journal = Journal(self.database, queue)
         self.supervisor.spawn("journal", self.journal.run, Restart())
@@ -197,7 +211,10 @@ class World:
         await self._outside.close(5.0)
 
     async def daemon(self, foreign: ForeignPolicy = ForeignPolicy.IGNORE) -> Daemon:
-        made = Daemon(self, foreign)
+        ground = Ground(
+            self.folder, self.clock, self.failures, self.endpoints.rest, self.endpoints.ws
+        )
+        made = Daemon(ground, foreign)
         await made.start()
         return made
 
