@@ -1,10 +1,12 @@
 """Questions to the database (floor 2b). Periods are UTC milliseconds, start included, end not."""
 
+import json
 from dataclasses import dataclass
 from decimal import Decimal
 
 from core.domain.position import Trade
 from core.storage.database import Database, Param
+from core.storage.recorder import CHECKPOINT
 from core.storage.rows import TRADE, Reader, read_trade
 
 _DECISION = (
@@ -155,6 +157,18 @@ async def events(
         (*params, limit),
     )
     return [Event(int(at or 0), str(name), str(sym), str(words)) for at, name, sym, words in rows]
+
+
+async def last_checkpoint(database: Database) -> tuple[int, int, str] | None:
+    """Newest remembered head of the audit log: UTC ms, number of records (0: unknown), hash."""
+    rows = await database.query(
+        "SELECT at_ms, detail FROM events WHERE kind = ? ORDER BY at_ms DESC, id DESC LIMIT 1",
+        (CHECKPOINT,),
+    )
+    if not rows:
+        return None
+    told = json.loads(str(rows[0][1]))
+    return int(rows[0][0] or 0), int(told["records"]), str(told["head"])
 
 
 async def prune(database: Database, before_ms: int) -> int:

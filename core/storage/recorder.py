@@ -46,6 +46,8 @@ _EQUITY = (
     "INSERT OR REPLACE INTO equity (at_ms, coin, wallet, unrealized, available, positions)"
     " VALUES (?, ?, ?, ?, ?, ?)"
 )
+CHECKPOINT = "AuditCheckpoint"
+"""Kind of the events that remember the audit log's head."""
 _EVENT = "INSERT INTO events (at_ms, kind, symbol, detail) VALUES (?, ?, ?, ?)"
 
 _Event = (
@@ -129,6 +131,11 @@ class FactRecorder:
         """A snapshot of the account, amounts in `coin`; one row per moment."""
         row = (at_ms, coin, text(wallet), text(unrealized), text(available), positions)
         self._queue.observe((_EQUITY, row))
+
+    def note_checkpoint(self, at_ms: int, records: int, head: str) -> None:
+        """Length and head of the audit log, kept where its writer cannot change them unseen."""
+        detail = json.dumps({"records": records, "head": head})
+        self._queue.observe((_EVENT, (at_ms, CHECKPOINT, "", detail)))
 
     def _decision(self, verdict: str, gate: str, made: ApprovedEntry | Refusal) -> None:
         row = (

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from core.kernel.clock import LiveClock
-from core.domain.errors import StorageError
 from core.storage.database import (
     Database,
     RowRefused,
