@@ -60,9 +60,16 @@ class AlgoDesk:
         self.algos: dict[int, AlgoOrder] = {}
         self._by_client: dict[str, AlgoOrder] = {}
         self._finished: deque[int] = deque()
+        self.hidden_ms = 0
         self.reject_trigger: Callable[[AlgoOrder], str] = lambda _: ""
 
     # --- look-up ---------------------------------------------------------------------------------
+
+    def shown(self, algo_id: int | None, client_id: str | None) -> AlgoOrder | None:
+        """As GET algoOrder finds it: not before `hidden_ms` have passed since its acceptance."""
+        algo = self.find(algo_id, client_id)
+        late = algo is not None and self._now_ms() - algo.created_ms < self.hidden_ms
+        return None if late else algo
 
     def find(self, algo_id: int | None, client_id: str | None) -> AlgoOrder | None:
         if algo_id is not None:
@@ -107,7 +114,7 @@ class AlgoDesk:
 
     def _check_close_position(self, market: Market, spec: AlgoSpec) -> None:
         order = spec.order
-        held = self._ledger.positions[order.symbol].quantity
+        held = self._held(order)
         if held * order.side.sign >= 0:
             raise refuse(-4509)
         for other in market.algos.values():
@@ -115,9 +122,13 @@ class AlgoDesk:
             if (
                 same.close_position
                 and same.side is order.side
+                and same.position_side is order.position_side
                 and (same.kind in _TAKE_PROFITS) == (order.kind in _TAKE_PROFITS)
             ):
                 raise refuse(-4130)
+
+    def _held(self, order: OrderSpec) -> Decimal:
+        return self._ledger.position(order.symbol, order.position_side).quantity
 
     @staticmethod
     def _activation(market: Market, spec: AlgoSpec) -> AlgoSpec:
@@ -186,7 +197,7 @@ class AlgoDesk:
         if refused:
             raise ApiError(-2010, refused)
         spec = algo.spec.order
-        held = -self._ledger.positions[spec.symbol].quantity * spec.side.sign
+        held = -self._held(spec) * spec.side.sign
         if spec.reduce_only and held <= 0:
             raise refuse(-2022)
         tif = TimeInForce.GTC if spec.tif is TimeInForce.GTE_GTC else spec.tif
@@ -195,9 +206,16 @@ class AlgoDesk:
             kind=_RESULT_KIND[spec.kind],
             tif=tif,
             quantity=held if spec.close_position else spec.quantity,
+            price=self._matched_price(spec),
         )
         self._check_margin(result)
         return result
+
+    def _matched_price(self, spec: OrderSpec) -> Decimal:
+        """A price taken from the book at the trigger, when the order asked for that."""
+        if spec.price_match == "NONE":
+            return spec.price
+        return self._markets[spec.symbol].book.matched(spec.side, spec.price_match)
 
     def order_accepted(self, order: Order) -> None:
         """The matching engine took the order a trigger made: TRIGGERED comes before its events."""
@@ -223,10 +241,9 @@ class AlgoDesk:
 
     def position_changed(self, symbol: str) -> None:
         """Expire closing orders that no position backs any more."""
-        held = self._ledger.positions[symbol].quantity
         for algo in list(self._markets[symbol].algos.values()):
             spec = algo.spec.order
-            if spec.close_position and held * spec.side.sign >= 0:
+            if spec.close_position and self._held(spec) * spec.side.sign >= 0:
                 self._end(algo, AlgoStatus.EXPIRED)
 
     def _end(self, algo: AlgoOrder, status: AlgoStatus) -> None:

@@ -11,6 +11,7 @@ from random import Random
 
 from core.domain.enums import Side
 from core.domain.money import ZERO
+from core.paper.errors import refuse
 from core.paper.model import Contract
 
 _LEVELS = 100
@@ -64,6 +65,18 @@ class BookModel:
     def best_against(self, side: Side) -> Decimal:
         """Best price an order of `side` can trade at now."""
         return self.ask if side is Side.BUY else self.bid
+
+    def matched(self, side: Side, mode: str) -> Decimal:
+        """Price of `priceMatch`: n-th best of the other side (OPPONENT) or of our own (QUEUE).
+
+        Raises ApiError -5041 when the book does not reach that far.
+        """
+        name, _, level = mode.partition("_")
+        taker = side if name == "OPPONENT" else side.opposite
+        levels = self.depth(taker, int(level or 1))
+        if len(levels) < int(level or 1):
+            raise refuse(-5041)
+        return levels[-1][0]
 
     def size(self, level: int) -> Decimal:
         """Quantity of the n-th level, before anything was taken."""

@@ -57,6 +57,10 @@ _TEXTS = {
     -4046: "No need to change margin type.",
     -4047: "Margin type cannot be changed if there exists open orders.",
     -4048: "Margin type cannot be changed if there exists position.",
+    -4050: "Cross balance insufficient.",
+    -4051: "Isolated balance insufficient.",
+    -4054: "Cannot add position margin: position is 0.",
+    -4055: "Amount must be positive.",
     -4059: "No need to change position side.",
     -4061: "Order's position side does not match user's setting.",
     -4067: "Position side cannot be changed if there exists open orders.",
@@ -75,12 +79,19 @@ _TEXTS = {
     -4171: "No need to change Multi-Assets mode.",
     -4183: "Limit price is higher than stop price multiplier cap.",
     -4184: "Limit price is lower than stop price multiplier floor.",
+    -4210: "Stop price is higher than price multiplier cap.",
+    -4211: "Stop price is lower than price multiplier floor.",
     -4509: "Time in Force (TIF) GTE can only be used with open positions. Please ensure that "
     "positions are available.",
     -5021: "Due to the order could not be filled immediately, the FOK order has been rejected.",
     -5022: "Due to the order could not be executed as maker, the Post Only order will be rejected.",
+    -5025: "Only limit order is supported.",
+    -5026: "Exceed maximum modify order limit.",
+    -5027: "No need to modify the order.",
     -5037: "Invalid price match.",
     -5040: "Invalid goodTillDate.",
+    -5041: "No depth matches this BBO order.",
+    -5047: "The original order is not a reduce-only order.",
 }
 _STATUS = {-2014: 401, -2015: 401, -1003: 429, -1015: 429, -5000: 404, -1007: 408, -1008: 503}
 

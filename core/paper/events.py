@@ -1,5 +1,6 @@
 """What the engine tells its user stream (floor 2c): a seam that keeps the engine synchronous."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -22,6 +23,15 @@ class AccountChange:
     symbol: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class MarginCall:
+    """One position that needs margin, with its mark price and maintenance margin."""
+
+    position: Position
+    mark: Decimal
+    maintenance: Decimal
+
+
 class UserEvents(Protocol):
     """Receives every change of the account, in the order in which it is to be sent."""
 
@@ -34,5 +44,9 @@ class UserEvents(Protocol):
     def algo_changed(self, algo: AlgoOrder, now_ms: int) -> None: ...
 
     def leverage_changed(self, symbol: str, leverage: int, now_ms: int) -> None: ...
+
+    def margin_called(
+        self, calls: Sequence[MarginCall], cross_wallet: Decimal, now_ms: int
+    ) -> None: ...
 
     def multi_assets_changed(self, now_ms: int, *, enabled: bool) -> None: ...

@@ -5,8 +5,9 @@ A plan holds rules; each is consulted in order, applies to what it names and is 
 what a client must do with them: docs/invariants.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from random import Random
 from typing import Literal, TypeVar
 
@@ -22,7 +23,8 @@ class RestFault(msgspec.Struct, forbid_unknown_fields=True):
     `route` is `METHOD /path` or `*`. `before` means the request has no effect, `after` that it was
     executed and only its answer suffers. `drop` cuts the connection; otherwise `status` (with
     `code` and `msg`, or a raw `body`) replaces the answer; `delay_ms` comes first in both cases
-    and may stand alone.
+    and may stand alone. With `nth` n the first n - 1 matching requests are spared; `params` must
+    all be in the request. `name` is the operator's own word for the rule.
     """
 
     route: str
@@ -35,6 +37,9 @@ class RestFault(msgspec.Struct, forbid_unknown_fields=True):
     body: str = ""
     times: int = 1
     chance: float = 1.0
+    nth: int = 1
+    params: dict[str, str] = {}
+    name: str = ""
 
 
 class EventFault(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,6 +50,8 @@ class EventFault(msgspec.Struct, forbid_unknown_fields=True):
     delay_ms: int = 0
     times: int = 1
     chance: float = 1.0
+    nth: int = 1
+    name: str = ""
 
 
 class TriggerFault(msgspec.Struct, forbid_unknown_fields=True):
@@ -54,6 +61,22 @@ class TriggerFault(msgspec.Struct, forbid_unknown_fields=True):
     reason: str = "Margin is insufficient."
     times: int = 1
     chance: float = 1.0
+    nth: int = 1
+    name: str = ""
+
+
+class FillFault(msgspec.Struct, forbid_unknown_fields=True):
+    """An order of `symbol` (or `*`) that finds liquidity for `share` of its quantity only.
+
+    A market order's rest expires, a limit order's rest stays in the book.
+    """
+
+    symbol: str
+    share: Decimal = Decimal("0.5")
+    times: int = 1
+    chance: float = 1.0
+    nth: int = 1
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +87,7 @@ class Delivery:
     delay_ms: int = 0
 
 
-_Fault = TypeVar("_Fault", RestFault, EventFault, TriggerFault)
+_Fault = TypeVar("_Fault", RestFault, EventFault, TriggerFault, FillFault)
 _AS_IS = Delivery()
 
 
@@ -76,16 +99,26 @@ class FaultPlan:
         self.rest: list[RestFault] = []
         self.events: list[EventFault] = []
         self.triggers: list[TriggerFault] = []
+        self.fills: list[FillFault] = []
         self.fired = 0
 
     def clear(self) -> None:
         self.rest.clear()
         self.events.clear()
         self.triggers.clear()
+        self.fills.clear()
 
-    def for_request(self, route: str, phase: Phase) -> RestFault | None:
+    def for_request(
+        self, route: str, phase: Phase, params: Mapping[str, str] | None = None
+    ) -> RestFault | None:
+        given = params or {}
         return self._next(
-            self.rest, lambda rule: rule.route in (route, ANY) and rule.phase == phase
+            self.rest,
+            lambda rule: (
+                rule.route in (route, ANY)
+                and rule.phase == phase
+                and rule.params.items() <= given.items()
+            ),
         )
 
     def for_event(self, event: str) -> Delivery:
@@ -97,9 +130,17 @@ class FaultPlan:
         rule = self._next(self.triggers, lambda rule: rule.symbol in (symbol, ANY))
         return rule.reason if rule else ""
 
+    def for_fill(self, symbol: str) -> Decimal:
+        """Share of the next order's quantity that may fill at once."""
+        rule = self._next(self.fills, lambda rule: rule.symbol in (symbol, ANY))
+        return min(max(rule.share, Decimal(0)), Decimal(1)) if rule else Decimal(1)
+
     def _next(self, rules: list[_Fault], applies: Callable[[_Fault], bool]) -> _Fault | None:
         for rule in rules:
             if not applies(rule):
+                continue
+            if rule.nth > 1:
+                rule.nth -= 1
                 continue
             if rule.chance < 1 and self._chance.random() >= rule.chance:
                 continue

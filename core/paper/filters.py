@@ -11,6 +11,8 @@ from core.paper.records import OrderSpec
 
 _CLIENT_ID = re.compile(r"^[\.A-Z\:/a-z0-9_-]{1,36}$")
 _CLIENT_ID_LENGTH = 36
+_TRIGGER_SPAN = 10
+"""Most times the mark price a trigger may be above or below; the venue's own span is unknown."""
 
 
 def check_client_id(name: str, value: str) -> None:
@@ -109,6 +111,10 @@ def check_conditional(market: Market, spec: OrderSpec, trigger: Decimal) -> None
             raise refuse(-1111)
         if contract.max_price and trigger > contract.max_price:
             raise refuse(-4007)
+        if trigger > market.mark * _TRIGGER_SPAN:
+            raise refuse(-4210)
+        if trigger < market.mark / _TRIGGER_SPAN:
+            raise refuse(-4211)
         check_notional(contract, spec, spec.price or trigger)
     if spec.price:
         check_price(contract, spec.price)

@@ -14,7 +14,7 @@ from core.domain.enums import Side
 from core.domain.money import ZERO
 from core.paper import margin
 from core.paper.model import Contract
-from core.paper.records import Income, Position, Trade, Wallet
+from core.paper.records import Income, Position, PositionSide, Trade, Wallet
 
 MAKER_RATE = Decimal("0.0002")
 TAKER_RATE = Decimal("0.0004")
@@ -34,6 +34,7 @@ class Execution:
     fee: Decimal
     maker: bool
     time_ms: int
+    position_side: PositionSide = PositionSide.BOTH
 
 
 def money(value: Decimal) -> Decimal:
@@ -46,12 +47,17 @@ def commission(price: Decimal, quantity: Decimal, *, maker: bool) -> Decimal:
 
 
 class Ledger:
-    """Wallets per asset and one position per symbol; cross and isolated margin."""
+    """Wallets per asset and positions per symbol; cross and isolated margin.
+
+    `positions` holds the one-way positions; the two sides of a hedged symbol come into being when
+    they are first asked for, with the symbol's settings.
+    """
 
     def __init__(self, contracts: Mapping[str, Contract], balances: Mapping[str, Decimal]) -> None:
         self._contracts = contracts
         self.wallets: dict[str, Wallet] = {}
         self.positions: dict[str, Position] = {}
+        self._hedged: dict[tuple[str, PositionSide], Position] = {}
         self.trades: deque[Trade] = deque(maxlen=_HISTORY)
         self.income: deque[Income] = deque(maxlen=_HISTORY)
         self._tran_id = 0
@@ -66,9 +72,27 @@ class Ledger:
     def wallet_of(self, symbol: str) -> Wallet:
         return self.wallets[self._contracts[symbol].quote]
 
+    def position(self, symbol: str, side: PositionSide) -> Position:
+        """The one-way position, or one side of the hedged one."""
+        plain = self.positions[symbol]
+        if side is PositionSide.BOTH:
+            return plain
+        known = self._hedged.get((symbol, side))
+        if known is None:
+            known = Position(symbol, plain.asset, plain.leverage, plain.isolated, side=side)
+            self._hedged[symbol, side] = known
+        return known
+
+    def of_symbol(self, symbol: str) -> list[Position]:
+        """Every position of a symbol, flat ones too; its settings are the same in all of them."""
+        if not self._hedged:
+            return [self.positions[symbol]]
+        sides = (self._hedged.get((symbol, side)) for side in PositionSide)
+        return [self.positions[symbol], *(row for row in sides if row is not None)]
+
     def book(self, fill: Execution) -> Trade:
         """Apply one fill to position and wallet; returns the trade with its realised PnL."""
-        position = self.positions[fill.symbol]
+        position = self.position(fill.symbol, fill.position_side)
         wallet = self.wallets[position.asset]
         signed = fill.quantity * fill.side.sign
         closing = ZERO
@@ -129,6 +153,7 @@ class Ledger:
             asset=asset,
             maker=fill.maker,
             time_ms=fill.time_ms,
+            position_side=fill.position_side,
         )
         self.trades.append(trade)
         if realized:
@@ -148,9 +173,16 @@ class Ledger:
             self._earn(symbol, kind, -fee, wallet.asset, now_ms, "")
         return fee
 
-    def fund(self, symbol: str, rate: Decimal, mark: Decimal, now_ms: int) -> Decimal:
+    def fund(
+        self,
+        symbol: str,
+        rate: Decimal,
+        mark: Decimal,
+        now_ms: int,
+        side: PositionSide = PositionSide.BOTH,
+    ) -> Decimal:
         """Settle funding of one position: longs pay a positive rate. Returns what was received."""
-        position = self.positions[symbol]
+        position = self.position(symbol, side)
         amount = money(-position.quantity * mark * rate)
         if not amount:
             return ZERO
@@ -172,7 +204,7 @@ class Ledger:
     def open_positions(self, asset: str | None = None) -> list[Position]:
         return [
             position
-            for position in self.positions.values()
+            for position in (*self.positions.values(), *self._hedged.values())
             if position.quantity and (asset is None or position.asset == asset)
         ]
 

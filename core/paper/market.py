@@ -7,7 +7,7 @@ from core.domain.enums import Side
 from core.domain.money import ZERO
 from core.paper.book import BookModel
 from core.paper.model import Contract
-from core.paper.records import AlgoOrder, Order
+from core.paper.records import AlgoOrder, Order, PositionSide
 
 PERPETUAL_END_MS = 4_133_404_800_000
 """`deliveryDate` of a contract that never ends"""
@@ -58,13 +58,15 @@ class Market:
     def index(self) -> Decimal:
         return self.book.price
 
-    def resting_notional(self, side: Side) -> Decimal:
+    def resting_notional(self, side: Side, position_side: PositionSide) -> Decimal:
         """Notional of working orders that could enlarge a position."""
         return sum(
             (
                 order.remaining * order.spec.price
                 for order in self.orders.values()
-                if order.spec.side is side and not order.spec.reduce_only
+                if order.spec.side is side
+                and order.spec.position_side is position_side
+                and not order.spec.reduce_only
             ),
             ZERO,
         )

@@ -89,7 +89,7 @@ class MarketStream:
             "depth-500": _Beat(500),
         }
         hub.on_demand = self._refresh_demand
-        exchange.on_liquidated = self._liquidated
+        exchange.risk.on_liquidated = self._liquidated
 
     def _refresh_demand(self) -> None:
         demand: dict[str, _Demand] = {}

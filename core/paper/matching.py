@@ -18,7 +18,7 @@ from core.paper.errors import refuse
 from core.paper.events import AccountChange, UserEvents
 from core.paper.ledger import Execution, Ledger
 from core.paper.market import Market
-from core.paper.records import Expiry, Order, OrderSpec, OrderState, Trade
+from core.paper.records import Expiry, Order, OrderSpec, OrderState, Position, Trade
 
 _FIRST_ORDER_ID = 4_000_000_001
 _HISTORY = 50_000
@@ -47,6 +47,7 @@ class Matcher:
         self.on_accept: Callable[[Order], None] = lambda _: None
         self.on_done: Callable[[Order], None] = lambda _: None
         self.on_position: Callable[[str], None] = lambda _: None
+        self.share: Callable[[str], Decimal] = lambda _: Decimal(1)
 
     # --- look-up ---------------------------------------------------------------------------------
 
@@ -74,30 +75,50 @@ class Matcher:
         Raises ApiError -5021 (FOK), -5022 (post-only) before anything happened.
         """
         market = self._markets[spec.symbol]
-        fills = self._takeable(market, spec)
+        fills = self._takeable(market, spec, self._liquid(market, spec))
         if spec.tif is TimeInForce.GTX and fills:
             raise refuse(-5022)
-        if spec.tif is TimeInForce.FOK and sum(q for _, q in fills) < spec.quantity:
+        if spec.tif is TimeInForce.FOK and sum(size for _, size in fills) < spec.quantity:
             raise refuse(-5021)
         order = self._accept(spec, algo_id)
+        self._take(order, fills)
+        if order.state.is_open:
+            self._expire_remainder(order)
+        return order
+
+    def _liquid(self, market: Market, spec: OrderSpec) -> Decimal:
+        """Quantity the book may give at once: all, unless a rehearsal cuts it (at least a step)."""
+        share = self.share(spec.symbol)
+        if share == 1:
+            return spec.quantity
+        step = market.contract.step
+        return max((spec.quantity * share / step).to_integral_value(ROUND_FLOOR) * step, step)
+
+    def rematch(self, order: Order) -> None:
+        """An amended order may cross now: it takes, or is cancelled when it must not."""
+        fills = self._takeable(self._markets[order.spec.symbol], order.spec, order.remaining)
+        if fills and order.spec.tif is TimeInForce.GTX:
+            self.finish(order, OrderState.CANCELED)
+        else:
+            self._take(order, fills)
+
+    def _take(self, order: Order, fills: list[Slice]) -> None:
+        book = self._markets[order.spec.symbol].book
         for price, quantity in fills:
             if not order.state.is_open:
                 break
             part = self._allowed(order, quantity)
             if part:
-                market.book.take(spec.side, part)
+                book.take(order.spec.side, part)
                 self.execute(order, price, part, maker=False)
             if part < quantity and order.state.is_open:
                 self.finish(order, OrderState.EXPIRED, Expiry.REDUCE_ONLY)
-        if order.state.is_open:
-            self._expire_remainder(order)
-        return order
 
-    def _takeable(self, market: Market, spec: OrderSpec) -> list[Slice]:
+    def _takeable(self, market: Market, spec: OrderSpec, quantity: Decimal) -> list[Slice]:
         if spec.kind is OrderKind.LIMIT:
-            return market.book.sweep(spec.side, spec.quantity, spec.price)
+            return market.book.sweep(spec.side, quantity, spec.price)
         bound = 1 + spec.side.sign * market.contract.market_take_bound
-        return market.book.sweep(spec.side, spec.quantity, market.mark * bound)
+        return market.book.sweep(spec.side, quantity, market.mark * bound)
 
     def _accept(self, spec: OrderSpec, algo_id: int) -> Order:
         now = self._now_ms()
@@ -122,8 +143,11 @@ class Matcher:
         """Part of `quantity` that may fill: a reduce-only order stops at a flat position."""
         if not order.spec.reduce_only:
             return quantity
-        held = -self._ledger.positions[order.spec.symbol].quantity * order.spec.side.sign
+        held = -self._held(order.spec) * order.spec.side.sign
         return min(quantity, max(held, ZERO))
+
+    def _held(self, spec: OrderSpec) -> Decimal:
+        return self._ledger.position(spec.symbol, spec.position_side).quantity
 
     # --- filling ---------------------------------------------------------------------------------
 
@@ -159,8 +183,19 @@ class Matcher:
         now = self._now_ms()
         spec = order.spec
         fee = books.commission(price, quantity, maker=maker)
-        fill = Execution(spec.symbol, order.order_id, spec.side, price, quantity, fee, maker, now)
-        trade = self._ledger.book(fill)
+        trade = self._ledger.book(
+            Execution(
+                symbol=spec.symbol,
+                order_id=order.order_id,
+                side=spec.side,
+                price=price,
+                quantity=quantity,
+                fee=fee,
+                maker=maker,
+                time_ms=now,
+                position_side=spec.position_side,
+            )
+        )
         order.executed += quantity
         order.notional += price * quantity
         order.updated_ms = now
@@ -169,15 +204,15 @@ class Matcher:
         if full:
             self._retire(order)
         self._events.order_changed(order, execution, trade, now)
-        self.tell_account(spec.symbol, "ORDER")
+        self.tell_account(self._ledger.position(spec.symbol, spec.position_side), "ORDER")
         if full:
             self.on_done(order)
         self.on_position(spec.symbol)
         return trade
 
-    def tell_account(self, symbol: str, reason: str, change: Decimal = ZERO) -> None:
-        """Send what changed for one symbol: the wallet and, except for cross funding, position."""
-        position = self._ledger.positions[symbol]
+    def tell_account(self, position: Position, reason: str, change: Decimal = ZERO) -> None:
+        """Send what changed for one position: the wallet and, except for cross funding, itself."""
+        symbol = position.symbol
         wallet = self._ledger.wallet_of(symbol)
         funding = reason == "FUNDING_FEE"
         self._events.account_changed(
@@ -215,11 +250,10 @@ class Matcher:
 
     def drop_reduce_only(self, symbol: str) -> None:
         """Expire resting reduce-only orders that no position backs any more."""
-        held = self._ledger.positions[symbol].quantity
         for order in list(self._markets[symbol].orders.values()):
             spec = order.spec
             resting = spec.kind is OrderKind.LIMIT and spec.tif is not TimeInForce.IOC
-            if spec.reduce_only and resting and held * spec.side.sign >= 0:
+            if spec.reduce_only and resting and self._held(spec) * spec.side.sign >= 0:
                 self.finish(order, OrderState.EXPIRED, Expiry.REDUCE_ONLY)
 
     def expire_by_date(self, market: Market, now_ms: int) -> None:
@@ -228,18 +262,19 @@ class Matcher:
             if 0 < order.spec.good_till_ms <= now_ms:
                 self.finish(order, OrderState.EXPIRED)
 
-    def liquidation_order(self, symbol: str, side: Side, quantity: Decimal, client: str) -> Order:
+    def liquidation_order(self, position: Position, client: str) -> Order:
         """The exchange's own order that takes over a position."""
         return self._accept(
             OrderSpec(
-                symbol=symbol,
-                side=side,
+                symbol=position.symbol,
+                side=Side.SELL if position.quantity > 0 else Side.BUY,
                 kind=OrderKind.LIQUIDATION,
                 tif=TimeInForce.IOC,
-                quantity=quantity,
+                quantity=abs(position.quantity),
                 price=ZERO,
                 reduce_only=True,
                 client_id=client,
+                position_side=position.side,
             ),
             algo_id=0,
         )

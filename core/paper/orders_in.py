@@ -6,11 +6,12 @@ from typing import TypeVar
 
 from core.domain.enums import OrderKind, Side, TimeInForce, WorkingType
 from core.domain.money import ZERO
+from core.paper.amend import Change
 from core.paper.errors import ApiError, not_required, refuse
 from core.paper.exchange import PaperExchange
 from core.paper.filters import check_client_id, check_conditional, check_order
 from core.paper.params import Params
-from core.paper.records import AlgoSpec, OrderSpec
+from core.paper.records import AlgoSpec, OrderSpec, PositionSide
 
 _RESTING = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTX, TimeInForce.GTD)
 _ALGO_TIF = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTX)
@@ -30,13 +31,37 @@ def _member(kind: type[_E], text: str, code: int) -> _E:
         raise refuse(code) from None
 
 
-def _position_side(exchange: PaperExchange, params: Params) -> None:
-    """One-way accounts take BOTH only; a hedged account is refused (it is there to be noticed)."""
-    side = params.optional("positionSide") or "BOTH"
-    if side not in ("BOTH", "LONG", "SHORT"):
+def _position_side(exchange: PaperExchange, params: Params) -> PositionSide:
+    """One-way accounts take BOTH only, hedged ones LONG and SHORT."""
+    text = params.optional("positionSide") or "BOTH"
+    if text not in {side.value for side in PositionSide}:
         raise ApiError(-4060, "Invalid position side.")
-    if exchange.flags.hedge_mode or side != "BOTH":
+    position_side = PositionSide(text)
+    if exchange.flags.hedge_mode == (position_side is PositionSide.BOTH):
         raise refuse(-4061)
+    return position_side
+
+
+def _reduces(params: Params, side: Side, position_side: PositionSide) -> bool:
+    """The flag of a one-way account; in a hedged one the two sides say it."""
+    if position_side is PositionSide.BOTH:
+        return params.flag("reduceOnly")
+    if params.optional("reduceOnly"):
+        raise not_required("reduceOnly")
+    return (position_side is PositionSide.LONG) == (side is Side.SELL)
+
+
+def price_match(params: Params) -> str:
+    """`priceMatch`, NONE when absent. Raises ApiError -5037, or -1106 beside a price."""
+    mode = params.optional("priceMatch") or "NONE"
+    if mode == "NONE":
+        return mode
+    name, _, level = mode.partition("_")
+    if name not in ("OPPONENT", "QUEUE") or level not in ("", "5", "10", "20"):
+        raise refuse(-5037)
+    if params.optional("price"):
+        raise not_required("price")
+    return mode
 
 
 def _common(exchange: PaperExchange, params: Params) -> tuple[str, Side, OrderKind]:
@@ -82,10 +107,11 @@ def order_spec(exchange: PaperExchange, params: Params) -> OrderSpec:
     symbol, side, kind = _common(exchange, params)
     if kind.is_conditional or params.optional("stopPrice") or params.flag("closePosition"):
         raise refuse(-4120)
-    _position_side(exchange, params)
-    if params.optional("priceMatch") not in (None, "NONE"):
-        raise refuse(-5037)
+    position_side = _position_side(exchange, params)
     limit = kind is OrderKind.LIMIT
+    matched = price_match(params)
+    if not limit and matched != "NONE":
+        raise not_required("priceMatch")
     if not limit and params.optional("price"):
         raise not_required("price")
     spec = OrderSpec(
@@ -94,12 +120,14 @@ def order_spec(exchange: PaperExchange, params: Params) -> OrderSpec:
         kind=kind,
         tif=_limit_tif(params) if limit else TimeInForce.GTC,
         quantity=params.decimal("quantity"),
-        price=params.decimal("price") if limit else ZERO,
-        reduce_only=params.flag("reduceOnly"),
+        price=_price(exchange, params, side, matched) if limit else ZERO,
+        reduce_only=_reduces(params, side, position_side),
         client_id=_client_id(exchange, params, "newClientOrderId"),
         stp_mode=_stp_mode(params),
         good_till_ms=_good_till(exchange, params),
         result=_wants_result(params),
+        position_side=position_side,
+        price_match=matched,
     )
     if exchange.markets[symbol].close_only and not spec.reduce_only:
         raise refuse(-4140)
@@ -107,11 +135,32 @@ def order_spec(exchange: PaperExchange, params: Params) -> OrderSpec:
     if exchange.matcher.is_duplicate(spec):
         raise refuse(-4116)
     if spec.reduce_only:
-        held = exchange.ledger.positions[symbol].quantity
+        held = exchange.ledger.position(symbol, position_side).quantity
         if held * side.sign >= 0:
             raise refuse(-2022)
-    exchange.check_margin(spec)
+    exchange.risk.check_margin(spec)
     return spec
+
+
+def _price(exchange: PaperExchange, params: Params, side: Side, matched: str) -> Decimal:
+    if matched == "NONE":
+        return params.decimal("price")
+    return exchange.markets[params.text("symbol")].book.matched(side, matched)
+
+
+def amendment(exchange: PaperExchange, params: Params) -> Change:
+    """PUT order: side, quantity and price (or priceMatch) are all mandatory."""
+    side = _member(Side, params.text("side"), -1117)
+    matched = price_match(params)
+    params.symbol(exchange.markets)
+    return Change(
+        side=side,
+        quantity=params.decimal("quantity"),
+        price=_price(exchange, params, side, matched),
+        price_match=matched,
+        modify_id=params.integer("modifyId", 0),
+        reduce_only=params.flag("reduceOnly"),
+    )
 
 
 def _limit_tif(params: Params) -> TimeInForce:
@@ -137,7 +186,8 @@ def algo_spec(exchange: PaperExchange, params: Params) -> AlgoSpec:
     symbol, side, kind = _common(exchange, params)
     if not kind.is_conditional:
         raise refuse(-1116)
-    _position_side(exchange, params)
+    position_side = _position_side(exchange, params)
+    matched = price_match(params)
     close_position = params.flag("closePosition")
     _check_close_position(params, kind, close_position=close_position)
     trailing = kind is OrderKind.TRAILING_STOP_MARKET
@@ -147,14 +197,16 @@ def algo_spec(exchange: PaperExchange, params: Params) -> AlgoSpec:
         kind=kind,
         tif=TimeInForce.GTE_GTC if close_position else _algo_tif(params),
         quantity=ZERO if close_position else params.decimal("quantity"),
-        price=params.decimal("price") if kind in _PRICED else ZERO,
-        reduce_only=close_position or params.flag("reduceOnly"),
+        price=params.decimal("price") if kind in _PRICED and matched == "NONE" else ZERO,
+        reduce_only=close_position or _reduces(params, side, position_side),
         client_id=_client_id(exchange, params, "clientAlgoId"),
         close_position=close_position,
         working_type=_working_type(params),
         price_protect=params.flag("priceProtect"),
         stp_mode=_stp_mode(params),
         result=_wants_result(params),
+        position_side=position_side,
+        price_match=matched if kind in _PRICED else "NONE",
     )
     trigger = ZERO if trailing else params.decimal("triggerPrice")
     if not trailing and trigger <= 0:

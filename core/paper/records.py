@@ -12,6 +12,14 @@ from core.domain.enums import AlgoStatus, OrderKind, Side, TimeInForce, WorkingT
 from core.domain.money import ZERO
 
 
+class PositionSide(StrEnum):
+    """`positionSide`: BOTH for a one-way account, LONG and SHORT for a hedged one."""
+
+    BOTH = "BOTH"
+    LONG = "LONG"
+    SHORT = "SHORT"
+
+
 class OrderState(StrEnum):
     """`status` of an ordinary order on the wire."""
 
@@ -40,7 +48,10 @@ class Expiry(StrEnum):
 
 @dataclass(slots=True)
 class OrderSpec:
-    """A checked wish for an order. `price` is 0 for a market order."""
+    """A checked wish for an order. `price` is 0 for a market order.
+
+    In a hedged account an order against its `position_side` is `reduce_only` by nature.
+    """
 
     symbol: str
     side: Side
@@ -56,6 +67,21 @@ class OrderSpec:
     stp_mode: str = "EXPIRE_MAKER"
     good_till_ms: int = 0
     result: bool = False
+    position_side: PositionSide = PositionSide.BOTH
+    price_match: str = "NONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """One change of a working order: (before, after). `count` numbers those of one order from 1."""
+
+    amendment_id: int
+    time_ms: int
+    price: tuple[Decimal, Decimal]
+    quantity: tuple[Decimal, Decimal]
+    count: int
+    price_match: str
+    modify_id: int
 
 
 @dataclass(slots=True)
@@ -71,6 +97,8 @@ class Order:
     notional: Decimal = ZERO
     expiry: Expiry = Expiry.NONE
     algo_id: int = 0
+    modify_id: int = 0
+    amendments: list[Amendment] = field(default_factory=list)
 
     @property
     def remaining(self) -> Decimal:
@@ -126,6 +154,7 @@ class Trade:
     asset: str
     maker: bool
     time_ms: int
+    position_side: PositionSide = PositionSide.BOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +172,7 @@ class Income:
 
 @dataclass(slots=True)
 class Position:
-    """One-way position of a symbol with its settings.
+    """Position of a symbol, or one side of a hedged one, with its settings.
 
     `cost` is the signed sum of entry notionals still open, so realised PnL over a round trip adds
     up to the cash flow exactly; `entry_price` is its quotient, fixed at the last increase.
@@ -161,6 +190,7 @@ class Position:
     accumulated: Decimal = ZERO
     fees: Decimal = ZERO
     updated_ms: int = 0
+    side: PositionSide = PositionSide.BOTH
 
     def unrealized(self, mark: Decimal) -> Decimal:
         return self.quantity * mark - self.cost

@@ -5,17 +5,21 @@ from decimal import Decimal
 
 from core.domain.money import ZERO
 from core.paper import margin, wire
-from core.paper.errors import ApiError
+from core.paper.errors import ApiError, refuse
 from core.paper.ledger import MAKER_RATE, TAKER_RATE
 from core.paper.limits import Security
 from core.paper.params import Params
-from core.paper.records import Position
+from core.paper.records import Position, PositionSide
 from core.paper.routes_public import order_limits
 from core.paper.routes_trade import window
 from core.paper.routing import Body, Desk, RestRoute, flat
 from core.paper.wire import Row, entry, fixed, plain
 
 _SUCCESS: Row = {"code": 200, "msg": "success"}
+_ADL_QUANTILE = 1
+"""Nobody else is in the queue."""
+_ONE_WAY = (PositionSide.BOTH,)
+_HEDGED = (PositionSide.LONG, PositionSide.SHORT)
 _TOTALLED = "USDT"
 """In single-asset mode the account's totals count this asset only."""
 
@@ -29,16 +33,16 @@ def _asset(desk: Desk, asset: str) -> dict[str, Decimal]:
     wallet = exchange.ledger.wallets[asset]
     rows = exchange.ledger.open_positions(asset)
     unrealized = sum((row.unrealized(_mark(desk, row)) for row in rows), ZERO)
-    position_margin = sum((exchange.position_margin(row) for row in rows), ZERO)
+    position_margin = sum((exchange.risk.position_margin(row) for row in rows), ZERO)
     orders_margin = sum(
         (
-            exchange.order_margin(symbol)
+            exchange.risk.order_margin(symbol)
             for symbol, market in exchange.markets.items()
             if market.orders and market.contract.quote == asset
         ),
         ZERO,
     )
-    available = exchange.available(asset)
+    available = exchange.risk.available(asset)
     return {
         "walletBalance": wallet.balance,
         "unrealizedProfit": unrealized,
@@ -48,7 +52,7 @@ def _asset(desk: Desk, asset: str) -> dict[str, Decimal]:
         "positionInitialMargin": position_margin,
         "openOrderInitialMargin": orders_margin,
         "crossWalletBalance": exchange.ledger.cross_wallet(asset),
-        "crossUnPnl": exchange.cross_unrealized(asset),
+        "crossUnPnl": exchange.risk.cross_unrealized(asset),
         "availableBalance": available,
         "maxWithdrawAmount": available,
     }
@@ -59,8 +63,7 @@ def _mark(desk: Desk, position: Position) -> Decimal:
 
 
 def _maintenance(desk: Desk, position: Position) -> Decimal:
-    market = desk.exchange.markets[position.symbol]
-    return margin.maintenance(market.contract, position.quantity * market.mark)
+    return desk.exchange.risk.maintenance(position)
 
 
 def _updated(desk: Desk, asset: str) -> int:
@@ -130,8 +133,8 @@ def _account_v2(desk: Desk, _params: Params) -> Body:
                 "bidNotional": "0",
                 "askNotional": "0",
             }
-            for row in desk.exchange.ledger.positions.values()
-            if row.symbol in desk.exchange.markets
+            for name in desk.exchange.markets
+            for row in _listed(desk, name)
         ],
     }
 
@@ -162,16 +165,25 @@ def _balance(desk: Desk, _params: Params) -> Body:
 def _active(desk: Desk, symbol: str | None) -> Iterable[Position]:
     """Positions v3 lists: open ones and flat ones with working orders."""
     for name, market in desk.exchange.markets.items():
-        position = desk.exchange.ledger.positions[name]
-        if symbol in (None, name) and (position.quantity or market.orders):
-            yield position
+        if symbol not in (None, name):
+            continue
+        sides = {order.spec.position_side for order in market.orders.values()}
+        for position in _listed(desk, name):
+            if position.quantity or position.side in sides:
+                yield position
+
+
+def _listed(desk: Desk, symbol: str) -> list[Position]:
+    """The positions a symbol has in the account's mode."""
+    sides = _HEDGED if desk.exchange.flags.hedge_mode else _ONE_WAY
+    return [desk.exchange.ledger.position(symbol, side) for side in sides]
 
 
 def _margins(desk: Desk, position: Position) -> tuple[Decimal, Decimal]:
     """Initial margin of the position and of its working orders."""
-    held = desk.exchange.position_margin(position)
+    held = desk.exchange.risk.position_margin(position)
     has_orders = desk.exchange.markets[position.symbol].orders
-    return held, desk.exchange.order_margin(position.symbol) if has_orders else ZERO
+    return held, desk.exchange.risk.order_margin(position.symbol) if has_orders else ZERO
 
 
 def _isolated_margin(desk: Desk, position: Position) -> Decimal:
@@ -186,7 +198,7 @@ def _account_position(desk: Desk, position: Position) -> Row:
     held, working = _margins(desk, position)
     return {
         "symbol": position.symbol,
-        "positionSide": "BOTH",
+        "positionSide": position.side.value,
         "positionAmt": plain(position.quantity),
         "unrealizedProfit": fixed(position.unrealized(mark)),
         "isolatedMargin": fixed(_isolated_margin(desk, position)),
@@ -210,13 +222,13 @@ def _risk_row(desk: Desk, position: Position) -> Row:
     held, working = _margins(desk, position)
     return {
         "symbol": position.symbol,
-        "positionSide": "BOTH",
+        "positionSide": position.side.value,
         "positionAmt": plain(position.quantity),
         "entryPrice": entry(position.entry_price),
         "breakEvenPrice": entry(wire.break_even(position)),
         "markPrice": fixed(mark),
         "unRealizedProfit": fixed(position.unrealized(mark)),
-        "liquidationPrice": entry(desk.exchange.liquidation_price(position.symbol)),
+        "liquidationPrice": entry(desk.exchange.risk.liquidation_price(position)),
         "isolatedMargin": plain(_isolated_margin(desk, position)),
         "notional": plain(position.quantity * mark),
         "marginAsset": position.asset,
@@ -225,7 +237,7 @@ def _risk_row(desk: Desk, position: Position) -> Row:
         "maintMargin": plain(_maintenance(desk, position)) if position.quantity else "0",
         "positionInitialMargin": plain(held),
         "openOrderInitialMargin": plain(working),
-        "adl": 1 if position.quantity else 0,
+        "adl": _ADL_QUANTILE if position.quantity else 0,
         "bidNotional": "0",
         "askNotional": "0",
         "updateTime": position.updated_ms,
@@ -235,33 +247,34 @@ def _risk_row(desk: Desk, position: Position) -> Row:
 def _risk_v2(desk: Desk, params: Params) -> Body:
     """Every symbol, with leverage and margin type."""
     symbol = params.optional_symbol(desk.exchange.markets)
-    rows = []
-    for name in desk.exchange.markets:
-        if symbol not in (None, name):
-            continue
-        position = desk.exchange.ledger.positions[name]
-        mark = _mark(desk, position)
-        rows.append(
-            {
-                "symbol": name,
-                "positionAmt": plain(position.quantity),
-                "entryPrice": entry(position.entry_price),
-                "breakEvenPrice": entry(wire.break_even(position)),
-                "markPrice": fixed(mark),
-                "unRealizedProfit": fixed(position.unrealized(mark)),
-                "liquidationPrice": entry(desk.exchange.liquidation_price(name)),
-                "leverage": str(position.leverage),
-                "maxNotionalValue": str(_max_notional(desk, position)),
-                "marginType": "isolated" if position.isolated else "cross",
-                "isolatedMargin": fixed(_isolated_margin(desk, position)),
-                "isAutoAddMargin": "false",
-                "positionSide": "BOTH",
-                "notional": plain(position.quantity * mark),
-                "isolatedWallet": plain(position.isolated_wallet),
-                "updateTime": position.updated_ms,
-            }
-        )
-    return rows
+    return [
+        _risk_v2_row(desk, position)
+        for name in desk.exchange.markets
+        if symbol in (None, name)
+        for position in _listed(desk, name)
+    ]
+
+
+def _risk_v2_row(desk: Desk, position: Position) -> Row:
+    mark = _mark(desk, position)
+    return {
+        "symbol": position.symbol,
+        "positionAmt": plain(position.quantity),
+        "entryPrice": entry(position.entry_price),
+        "breakEvenPrice": entry(wire.break_even(position)),
+        "markPrice": fixed(mark),
+        "unRealizedProfit": fixed(position.unrealized(mark)),
+        "liquidationPrice": entry(desk.exchange.risk.liquidation_price(position)),
+        "leverage": str(position.leverage),
+        "maxNotionalValue": str(_max_notional(desk, position)),
+        "marginType": "isolated" if position.isolated else "cross",
+        "isolatedMargin": fixed(_isolated_margin(desk, position)),
+        "isAutoAddMargin": "false",
+        "positionSide": position.side.value,
+        "notional": plain(position.quantity * mark),
+        "isolatedWallet": plain(position.isolated_wallet),
+        "updateTime": position.updated_ms,
+    }
 
 
 def _max_notional(desk: Desk, position: Position) -> int:
@@ -396,13 +409,41 @@ def _rate_limit_order(_desk: Desk, _params: Params) -> Body:
     return order_limits()
 
 
-def _fee_burn(_desk: Desk, _params: Params) -> Body:
-    return {"feeBurn": False}
+def _fee_burn(desk: Desk, _params: Params) -> Body:
+    return {"feeBurn": desk.exchange.flags.fee_burn}
+
+
+def _set_fee_burn(desk: Desk, params: Params) -> Body:
+    """Remembered only: there is no BNB here to pay fees with."""
+    params.text("feeBurn")
+    desk.exchange.flags.fee_burn = params.flag("feeBurn")
+    return _SUCCESS
+
+
+def _move_margin(desk: Desk, params: Params) -> Body:
+    symbol = params.symbol(desk.exchange.markets)
+    amount, kind = params.decimal("amount"), params.integer("type")
+    if kind not in (1, 2):
+        raise ApiError(-1130, "Data sent for parameter 'type' is not valid.")
+    side = params.optional("positionSide") or PositionSide.BOTH.value
+    if side not in {row.side.value for row in _listed(desk, symbol)}:
+        raise refuse(-4061)
+    position = desk.exchange.ledger.position(symbol, PositionSide(side))
+    desk.exchange.risk.move_margin(position, amount, add=kind == 1)
+    return {
+        "amount": float(amount),
+        "code": 200,
+        "msg": "Successfully modify position margin.",
+        "type": kind,
+    }
 
 
 def _adl_quantile(desk: Desk, params: Params) -> Body:
     symbol = params.optional_symbol(desk.exchange.markets)
-    return [{"symbol": row.symbol, "adlQuantile": {"BOTH": 1}} for row in _active(desk, symbol)]
+    found: dict[str, dict[str, int]] = {}
+    for row in _active(desk, symbol):
+        found.setdefault(row.symbol, {})[row.side.value] = _ADL_QUANTILE
+    return [{"symbol": name, "adlQuantile": sides} for name, sides in found.items()]
 
 
 def _trading_status(desk: Desk, _params: Params) -> Body:
@@ -464,14 +505,15 @@ ROUTES = (
     RestRoute("GET", "/fapi/v1/income", _income, _S, flat(30)),
     RestRoute("POST", "/fapi/v1/leverage", _set_leverage, _S),
     RestRoute("POST", "/fapi/v1/marginType", _set_margin_type, _S),
+    RestRoute("POST", "/fapi/v1/positionMargin", _move_margin, _S),
     RestRoute("GET", "/fapi/v1/positionSide/dual", _get_position_mode, _S, flat(30)),
     RestRoute("POST", "/fapi/v1/positionSide/dual", _set_position_mode, _S),
     RestRoute("GET", "/fapi/v1/multiAssetsMargin", _get_multi_assets, _S, flat(30)),
     RestRoute("POST", "/fapi/v1/multiAssetsMargin", _set_multi_assets, _S),
     RestRoute("GET", "/fapi/v1/rateLimit/order", _rate_limit_order, _S),
     RestRoute("GET", "/fapi/v1/feeBurn", _fee_burn, _S, flat(30)),
+    RestRoute("POST", "/fapi/v1/feeBurn", _set_fee_burn, _S),
     RestRoute("GET", "/fapi/v1/adlQuantile", _adl_quantile, _S, flat(5)),
-    RestRoute("GET", "/fapi/v1/forceOrders", _no_rows, _S, flat(20)),
     RestRoute("GET", "/fapi/v1/apiTradingStatus", _trading_status, _S),
     RestRoute("GET", "/sapi/v1/account/apiRestrictions", _restrictions, _S),
     RestRoute("GET", "/sapi/v1/capital/config/getall", _no_rows, _S),

@@ -16,11 +16,11 @@ from core.domain.money import ZERO
 from core.paper import wire
 from core.paper.errors import ApiError, refuse
 from core.paper.exchange import PaperExchange
-from core.paper.faults import EventFault, FaultPlan, RestFault, TriggerFault
+from core.paper.faults import EventFault, FaultPlan, FillFault, RestFault, TriggerFault
 from core.paper.limits import RateLimits
 from core.paper.market_stream import MarketStream
 from core.paper.model import Tick
-from core.paper.orders_in import algo_spec, order_spec
+from core.paper.orders_in import algo_spec, amendment, order_spec
 from core.paper.params import Params
 from core.paper.streams import Route, StreamHub, encode
 from core.paper.user_stream import UserStream
@@ -32,18 +32,29 @@ class FaultRequest(msgspec.Struct, forbid_unknown_fields=True):
     rest: list[RestFault] = []
     events: list[EventFault] = []
     triggers: list[TriggerFault] = []
+    fills: list[FillFault] = []
 
 
 class ActionRequest(msgspec.Struct, forbid_unknown_fields=True):
     """One thing to happen now.
 
     `disconnect` cuts sockets and `freeze` leaves them open but silent (`route` empty: all of
-    them), `ban` answers 418 for `ms`, `liquidate` takes the position of `symbol` over, `shock`
-    lets its price jump to `price` until the feed's next one, `delist` makes it close-only.
+    them), `ban` answers 418 for `ms`, `hide_algos` lets GET algoOrder find conditional orders only
+    `ms` after their acceptance (0: at once), `liquidate` takes the position of `symbol` over, `adl`
+    deleverages it, `shock` lets its price jump to `price` until the feed's next one, `delist` makes
+    it close-only.
     """
 
     action: Literal[
-        "expire_listen_key", "disconnect", "freeze", "ban", "liquidate", "shock", "delist"
+        "expire_listen_key",
+        "disconnect",
+        "freeze",
+        "ban",
+        "hide_algos",
+        "liquidate",
+        "adl",
+        "shock",
+        "delist",
     ]
     route: Literal["", "public", "market", "private"] = ""
     symbol: str = ""
@@ -54,7 +65,17 @@ class ActionRequest(msgspec.Struct, forbid_unknown_fields=True):
 class ManualRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A manual operation with the parameters of the REST call of the same kind."""
 
-    op: Literal["order", "algo", "cancel", "cancel_algo"]
+    op: Literal[
+        "order",
+        "algo",
+        "cancel",
+        "cancel_algo",
+        "amend",
+        "leverage",
+        "margin_type",
+        "position_mode",
+        "multi_assets",
+    ]
     params: dict[str, str]
 
 
@@ -83,7 +104,7 @@ class Admin:
             ("POST", "/paper/faults"): self._add_faults,
             ("DELETE", "/paper/faults"): self._clear_faults,
             ("POST", "/paper/action"): self._act,
-            ("POST", "/paper/manual"): self._trade,
+            ("POST", "/paper/manual"): self._by_hand,
         }
 
     def serve(self, method: str, path: str, body: str) -> web.Response:
@@ -104,6 +125,7 @@ class Admin:
             "rest": plan.rest,
             "events": plan.events,
             "triggers": plan.triggers,
+            "fills": plan.fills,
             "fired": plan.fired,
         }
 
@@ -112,6 +134,7 @@ class Admin:
         self._faults.rest.extend(wish.rest)
         self._faults.events.extend(wish.events)
         self._faults.triggers.extend(wish.triggers)
+        self._faults.fills.extend(wish.fills)
         return self._list_faults(body)
 
     def _clear_faults(self, body: str) -> object:
@@ -129,6 +152,8 @@ class Admin:
             self._hub.freeze_route(route)
         elif wish.action == "ban":
             self._limits.ban(wish.ms)
+        elif wish.action == "hide_algos":
+            self._exchange.algos.hidden_ms = wish.ms
         else:
             self._act_on_symbol(wish)
         return {"code": 200, "msg": "success"}
@@ -136,8 +161,9 @@ class Admin:
     def _act_on_symbol(self, wish: ActionRequest) -> None:
         if wish.symbol not in self._exchange.markets:
             raise refuse(-1121)
-        if wish.action == "liquidate":
-            self._exchange.liquidate(wish.symbol)
+        if wish.action in ("liquidate", "adl"):
+            how: Literal["liquidate", "adl"] = "adl" if wish.action == "adl" else "liquidate"
+            self._exchange.risk.force(wish.symbol, how)
         elif wish.action == "delist":
             market = self._exchange.markets[wish.symbol]
             market.close_only = True
@@ -148,9 +174,28 @@ class Admin:
             now = self._exchange.now_ms()
             self._tick(Tick(wish.symbol, now, wish.price, ZERO, gap=True))
 
-    def _trade(self, body: str) -> object:
+    def _by_hand(self, body: str) -> object:
         wish = msgspec.json.decode(body, type=ManualRequest)
         params = Params(wish.params)
+        if wish.op in ("leverage", "margin_type", "position_mode", "multi_assets"):
+            self._set(wish.op, params)
+            return {"code": 200, "msg": "success"}
+        return self._trade(wish, params)
+
+    def _set(self, op: str, params: Params) -> None:
+        """Settings as the owner changes them elsewhere."""
+        exchange = self._exchange
+        if op == "position_mode":
+            exchange.set_hedge_mode(enabled=params.flag("dualSidePosition"))
+        elif op == "multi_assets":
+            exchange.set_multi_assets(enabled=params.flag("multiAssetsMargin"))
+        elif op == "leverage":
+            exchange.set_leverage(params.symbol(exchange.markets), params.integer("leverage"))
+        else:
+            isolated = params.text("marginType").upper() == "ISOLATED"
+            exchange.set_isolated(params.symbol(exchange.markets), isolated=isolated)
+
+    def _trade(self, wish: ManualRequest, params: Params) -> object:
         if wish.op == "order":
             order = self._exchange.matcher.submit(order_spec(self._exchange, params))
             return wire.order_row(order)
@@ -171,7 +216,11 @@ class Admin:
         )
         if found is None:
             raise refuse(-2011)
-        self._exchange.matcher.cancel(found)
+        if wish.op == "amend":
+            change = amendment(self._exchange, params)
+            self._exchange.amends.amend(self._exchange.markets[found.spec.symbol], found, change)
+        else:
+            self._exchange.matcher.cancel(found)
         return wire.order_row(found)
 
 

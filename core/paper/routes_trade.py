@@ -1,6 +1,7 @@
 """Order routes of the paper exchange (floor 2c): ordinary, batch and conditional orders, trades."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -9,7 +10,7 @@ from core.domain.enums import OrderKind, TimeInForce
 from core.paper import wire
 from core.paper.errors import ApiError, missing, refuse
 from core.paper.limits import Security
-from core.paper.orders_in import algo_spec, order_spec
+from core.paper.orders_in import algo_spec, amendment, order_spec
 from core.paper.params import Params
 from core.paper.records import AlgoOrder, Order, Trade
 from core.paper.routing import Body, Desk, RestRoute, by_symbol, flat
@@ -18,6 +19,9 @@ _BATCH_PLACE = 5
 _BATCH_CANCEL = 10
 _WEEK_MS = 7 * 86_400_000
 _MAX_ROWS = 1000
+_UNFILLED_MS = 3 * 86_400_000
+_HISTORY_MS = 90 * 86_400_000
+_FORCED_PREFIXES = {"": "", "LIQUIDATION": "autoclose-", "ADL": "adl_autoclose"}
 _ALL_CANCELLED: Mapping[str, object] = {
     "code": 200,
     "msg": "The operation of cancel all open order is done.",
@@ -61,9 +65,71 @@ def _cancel(desk: Desk, params: Params) -> wire.Row:
     return wire.order_reply(order)
 
 
-def _get(desk: Desk, params: Params) -> Body:
+def _amend(desk: Desk, params: Params) -> wire.Row:
+    change = amendment(desk.exchange, params)
     order = _find(desk, params)
     if order is None:
+        raise refuse(-2013)
+    desk.exchange.amends.amend(desk.exchange.markets[order.spec.symbol], order, change)
+    return wire.order_reply(order)
+
+
+def _amendments(desk: Desk, params: Params) -> Body:
+    """Changes of one order, or of every order of the symbol; the newest first."""
+    symbol = params.symbol(desk.exchange.markets)
+    limit = params.limit(50, 100)
+    single = params.optional("orderId") or params.optional("origClientOrderId")
+    if single:
+        found = _find(desk, params)
+        orders = [] if found is None else [found]
+    else:
+        orders = [o for o in desk.exchange.matcher.orders.values() if o.spec.symbol == symbol]
+    rows = [(change, order) for order in orders for change in order.amendments]
+    rows.sort(key=lambda row: -row[0].amendment_id)
+    return [wire.amendment_row(order, change) for change, order in rows[:limit]]
+
+
+def _countdown(desk: Desk, params: Params) -> Body:
+    """Cancel all ordinary orders of a symbol later, unless told again before."""
+    symbol = params.symbol(desk.exchange.markets)
+    milliseconds = params.integer("countdownTime")
+    if milliseconds < 0:
+        raise ApiError(-1130, "Data sent for parameter 'countdownTime' is not valid.")
+    desk.exchange.set_countdown(symbol, milliseconds)
+    if milliseconds:
+        desk.later(milliseconds, partial(desk.exchange.run_countdown, symbol))
+    return {"symbol": symbol, "countdownTime": str(milliseconds)}
+
+
+def _force_orders(desk: Desk, params: Params) -> Body:
+    """Orders by which the exchange ended positions; newest last."""
+    symbol = params.optional_symbol(desk.exchange.markets)
+    prefix = _FORCED_PREFIXES.get(params.optional("autoCloseType") or "")
+    if prefix is None:
+        raise ApiError(-1130, "Data sent for parameter 'autoCloseType' is not valid.")
+    start, end = window(desk, params)
+    rows = [
+        order
+        for order in desk.exchange.matcher.orders.values()
+        if order.spec.kind is OrderKind.LIQUIDATION
+        and order.spec.client_id.startswith(prefix)
+        and symbol in (None, order.spec.symbol)
+        and start <= order.created_ms <= end
+    ]
+    return [wire.force_row(order) for order in rows[-params.limit(50, 100) :]]
+
+
+def _remembered(order: Order, now: int) -> bool:
+    """Orders that ended without a fill are shown for 3 days, all others for 90."""
+    if order.state.is_open:
+        return True
+    age = now - order.updated_ms
+    return age <= (_HISTORY_MS if order.executed else _UNFILLED_MS)
+
+
+def _get(desk: Desk, params: Params) -> Body:
+    order = _find(desk, params)
+    if order is None or not _remembered(order, desk.now_ms()):
         raise refuse(-2013)
     return wire.order_row(order)
 
@@ -89,10 +155,11 @@ def _cancel_all(desk: Desk, params: Params) -> Body:
 
 def _all_orders(desk: Desk, params: Params) -> Body:
     symbol = params.optional_symbol(desk.exchange.markets)
+    now = desk.now_ms()
     rows = [
         order
         for order in desk.exchange.matcher.orders.values()
-        if symbol is None or order.spec.symbol == symbol
+        if symbol in (None, order.spec.symbol) and _remembered(order, now)
     ]
     chosen = _newest(desk, params, rows, "orderId", _order_id, lambda row: row.created_ms)
     return [wire.order_row(order) for order in chosen]
@@ -139,7 +206,8 @@ def _user_trades(desk: Desk, params: Params) -> Body:
     rows = [
         trade
         for trade in desk.exchange.ledger.trades
-        if (symbol is None or trade.symbol == symbol)
+        if symbol in (None, trade.symbol)
+        and desk.now_ms() - trade.time_ms <= _HISTORY_MS
         and (order_id is None or trade.order_id == order_id)
     ]
     return [wire.trade_row(trade) for trade in _pick_trades(desk, params, rows)]
@@ -179,6 +247,14 @@ def _attempt(action: Callable[[], wire.Row]) -> wire.Row:
 
 
 def _place_batch(desk: Desk, params: Params) -> Body:
+    return _each(desk, params, _place)
+
+
+def _amend_batch(desk: Desk, params: Params) -> Body:
+    return _each(desk, params, _amend)
+
+
+def _each(desk: Desk, params: Params, act: Callable[[Desk, Params], wire.Row]) -> Body:
     wishes = _json_list(params.text("batchOrders"), "batchOrders")
     if not 1 <= len(wishes) <= _BATCH_PLACE:
         raise refuse(-4082)
@@ -187,7 +263,7 @@ def _place_batch(desk: Desk, params: Params) -> Body:
         if not isinstance(wish, dict):
             raise ApiError(-1130, "Data sent for parameter 'batchOrders' is not valid.")
         single = Params({str(key): _text(value) for key, value in wish.items()})
-        replies.append(_attempt(lambda single=single: _place(desk, single)))  # type: ignore[misc] # bound now
+        replies.append(_attempt(partial(act, desk, single)))
     return replies
 
 
@@ -207,7 +283,7 @@ def _cancel_batch(desk: Desk, params: Params) -> Body:
     if not 1 <= len(wanted) <= _BATCH_CANCEL:
         raise ApiError(-1130, f"Data sent for parameter '{key}List' is not valid.")
     singles = [Params({"symbol": symbol, key: str(item)}) for item in wanted]
-    return [_attempt(lambda one=one: _cancel(desk, one)) for one in singles]  # type: ignore[misc] # bound now
+    return [_attempt(partial(_cancel, desk, one)) for one in singles]
 
 
 # --- conditional orders --------------------------------------------------------------------------
@@ -240,10 +316,20 @@ def _cancel_all_algos(desk: Desk, params: Params) -> Body:
 
 
 def _get_algo(desk: Desk, params: Params) -> Body:
-    algo = _find_algo(desk, params)
-    if algo is None:
+    _find_algo(desk, params)
+    algo = desk.exchange.algos.shown(
+        params.optional_integer("algoId"), params.optional("clientAlgoId")
+    )
+    if algo is None or not _algo_remembered(algo, desk.now_ms()):
         raise refuse(-2013)
     return wire.algo_row(algo)
+
+
+def _algo_remembered(algo: AlgoOrder, now: int) -> bool:
+    if algo.is_waiting or (algo.order is not None and algo.order.state.is_open):
+        return True
+    filled = algo.order is not None and algo.order.executed
+    return now - algo.updated_ms <= (_HISTORY_MS if filled else _UNFILLED_MS)
 
 
 def _open_algos(desk: Desk, params: Params) -> Body:
@@ -258,7 +344,12 @@ def _open_algos(desk: Desk, params: Params) -> Body:
 
 def _all_algos(desk: Desk, params: Params) -> Body:
     symbol = params.symbol(desk.exchange.markets)
-    rows = [a for a in desk.exchange.algos.algos.values() if a.spec.order.symbol == symbol]
+    now = desk.now_ms()
+    rows = [
+        algo
+        for algo in desk.exchange.algos.algos.values()
+        if algo.spec.order.symbol == symbol and _algo_remembered(algo, now)
+    ]
     chosen = _newest(desk, params, rows, "algoId", _algo_id, lambda row: row.created_ms)
     return [wire.algo_row(algo) for algo in chosen]
 
@@ -274,9 +365,14 @@ ROUTES = (
     RestRoute("POST", "/fapi/v1/order", _place, _S, flat(0), _ONE_ORDER),
     RestRoute("POST", "/fapi/v1/order/test", _test, _S, flat(0)),
     RestRoute("GET", "/fapi/v1/order", _get, _S),
+    RestRoute("PUT", "/fapi/v1/order", _amend, _S, flat(0), _ONE_ORDER),
     RestRoute("DELETE", "/fapi/v1/order", _cancel, _S),
+    RestRoute("GET", "/fapi/v1/orderAmendment", _amendments, _S),
     RestRoute("POST", "/fapi/v1/batchOrders", _place_batch, _S, flat(5), (5, 1)),
+    RestRoute("PUT", "/fapi/v1/batchOrders", _amend_batch, _S, flat(5), (5, 1)),
     RestRoute("DELETE", "/fapi/v1/batchOrders", _cancel_batch, _S),
+    RestRoute("POST", "/fapi/v1/countdownCancelAll", _countdown, _S, flat(10)),
+    RestRoute("GET", "/fapi/v1/forceOrders", _force_orders, _S, by_symbol(20, 50)),
     RestRoute("DELETE", "/fapi/v1/allOpenOrders", _cancel_all, _S),
     RestRoute("GET", "/fapi/v1/openOrder", _open_order, _S),
     RestRoute("GET", "/fapi/v1/openOrders", _open_orders, _S, by_symbol(1, 40)),

@@ -109,6 +109,7 @@ class PaperServer:
         self.exchange.algos.reject_trigger = lambda algo: self.faults.for_trigger(
             algo.spec.order.symbol
         )
+        self.exchange.matcher.share = self.faults.for_fill
         self.candles = CandleBook(listed)
         self.tape = TradeTape(listed)
         quotes = {symbol: Quotes(row) for symbol, row in self.exchange.markets.items()}
@@ -279,20 +280,21 @@ class PaperServer:
         self.requests[name] += 1
         if self._latency_s:
             await self._clock.sleep(self._latency_s)
-        replaced = await self._strike(request, name, "before")
+        params = _params(request, body)
+        replaced = await self._strike(request, name, "before", params)
         if replaced is not None:
             return replaced
-        answer = self._answer(request, path, body)
-        return await self._strike(request, name, "after") or answer
+        answer = self._answer(request, path, body, Params(params))
+        return await self._strike(request, name, "after", params) or answer
 
-    def _answer(self, request: web.Request, path: str, body: str) -> web.Response:
+    def _answer(self, request: web.Request, path: str, body: str, params: Params) -> web.Response:
         """Run one request; every refusal becomes its documented JSON."""
         route = self._routes.get((request.method, path))
         counted = route is not None and route.orders != (0, 0)
         try:
             if route is None:
                 raise refuse(-5000, f"Path {path}, Method {request.method} is invalid")
-            result = self._call(route, request, body)
+            result = self._call(route, request, body, params)
         except ApiError as error:
             headers = self.limits.headers(orders=False)
             if error.status in (418, 429):
@@ -300,11 +302,8 @@ class PaperServer:
             return _json({"code": error.code, "msg": error.msg}, error.status, headers)
         return _json(result, 200, self.limits.headers(orders=counted))
 
-    def _call(self, route: RestRoute, request: web.Request, body: str) -> object:
+    def _call(self, route: RestRoute, request: web.Request, body: str, params: Params) -> object:
         _, _, query = request.raw_path.partition("?")
-        values = dict(parse_qsl(body, keep_blank_values=True))
-        values.update(parse_qsl(query, keep_blank_values=True))
-        params = Params(values)
         self.limits.spend(route.weight(params))
         key = request.headers.get("X-MBX-APIKEY")
         self._gate.check(route.security, key, query, body, params)
@@ -313,10 +312,10 @@ class PaperServer:
         return route.handler(self._desk, params)
 
     async def _strike(
-        self, request: web.Request, name: str, phase: Phase
+        self, request: web.Request, name: str, phase: Phase, params: Mapping[str, str]
     ) -> web.StreamResponse | None:
         """Apply a planned fault; None when the request goes on."""
-        fault = self.faults.for_request(name, phase)
+        fault = self.faults.for_request(name, phase, params)
         if fault is None:
             return None
         if fault.delay_ms:
@@ -326,6 +325,14 @@ class PaperServer:
                 request.transport.abort()
             return web.Response(status=500)
         return _faulty(fault, self.limits.headers(orders=False))
+
+
+def _params(request: web.Request, body: str) -> dict[str, str]:
+    """Query and form body merged; the query wins."""
+    _, _, query = request.raw_path.partition("?")
+    values = dict(parse_qsl(body, keep_blank_values=True))
+    values.update(parse_qsl(query, keep_blank_values=True))
+    return values
 
 
 def _faulty(fault: RestFault, headers: dict[str, str]) -> web.Response | None:

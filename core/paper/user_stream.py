@@ -1,12 +1,13 @@
 """The account's user data stream (floor 2c): listen keys and events in the venue's order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from decimal import Decimal
 from random import Random
 
 from core.domain.enums import ExecutionType
 from core.paper import wire
 from core.paper.errors import refuse
-from core.paper.events import AccountChange
+from core.paper.events import AccountChange, MarginCall
 from core.paper.faults import FaultPlan
 from core.paper.model import Contract
 from core.paper.records import AlgoOrder, Order, Trade
@@ -96,6 +97,12 @@ class UserStream:
     def leverage_changed(self, symbol: str, leverage: int, now_ms: int) -> None:
         if self._key:
             self._send("ACCOUNT_CONFIG_UPDATE", wire.leverage_event(symbol, leverage, now_ms))
+
+    def margin_called(
+        self, calls: Sequence[MarginCall], cross_wallet: Decimal, now_ms: int
+    ) -> None:
+        if self._key:
+            self._send("MARGIN_CALL", wire.margin_call_event(calls, cross_wallet, now_ms))
 
     def multi_assets_changed(self, now_ms: int, *, enabled: bool) -> None:
         if self._key:

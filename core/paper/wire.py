@@ -4,13 +4,22 @@ Field names, the choice between strings and numbers, and what is absent follow B
 November 2026: answers to POST and DELETE of an order carry neither avgPrice nor cumQuote, GET does.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from core.domain.enums import ExecutionType, OrderKind
 from core.domain.money import ZERO, to_wire
-from core.paper.events import AccountChange
+from core.paper.events import AccountChange, MarginCall
 from core.paper.model import Contract
-from core.paper.records import AlgoOrder, Income, Order, OrderState, Position, Trade
+from core.paper.records import (
+    AlgoOrder,
+    Amendment,
+    Income,
+    Order,
+    OrderState,
+    Position,
+    Trade,
+)
 
 Row = dict[str, object]
 plain = to_wire
@@ -61,12 +70,12 @@ def order_reply(order: Order, *, ack: bool = False) -> Row:
         "reduceOnly": spec.reduce_only,
         "closePosition": spec.close_position,
         "side": spec.side.value,
-        "positionSide": "BOTH",
+        "positionSide": spec.position_side.value,
         "stopPrice": "0",
         "workingType": spec.working_type.value,
         "priceProtect": spec.price_protect,
         "origType": spec.kind.value,
-        "priceMatch": "NONE",
+        "priceMatch": spec.price_match,
         "selfTradePreventionMode": spec.stp_mode,
         "goodTillDate": spec.good_till_ms,
         "updateTime": order.created_ms if ack else order.updated_ms,
@@ -80,6 +89,15 @@ def order_row(order: Order) -> Row:
     row["avgPrice"] = entry(order.average)
     row["cumQuote"] = plain(order.notional)
     row["time"] = order.created_ms
+    return row
+
+
+def force_row(order: Order) -> Row:
+    """Row of GET forceOrders: shown as the limit order it is traded by."""
+    row = order_row(order)
+    row |= {"type": "LIMIT", "origType": "LIMIT", "price": row["avgPrice"]}
+    for name in ("priceMatch", "selfTradePreventionMode", "goodTillDate", "priceProtect"):
+        del row[name]
     return row
 
 
@@ -97,7 +115,7 @@ def trade_row(trade: Trade) -> Row:
         "commission": fixed(trade.commission),
         "commissionAsset": trade.asset,
         "time": trade.time_ms,
-        "positionSide": "BOTH",
+        "positionSide": trade.position_side.value,
         "buyer": trade.side.sign > 0,
         "maker": trade.maker,
         "marginAsset": trade.asset,
@@ -132,7 +150,7 @@ def algo_reply(algo: AlgoOrder) -> Row:
         "orderType": order.kind.value,
         "symbol": order.symbol,
         "side": order.side.value,
-        "positionSide": "BOTH",
+        "positionSide": order.position_side.value,
         "timeInForce": order.tif.value,
         "quantity": plain(order.quantity),
         "algoStatus": algo.status.value,
@@ -141,7 +159,7 @@ def algo_reply(algo: AlgoOrder) -> Row:
         "icebergQuantity": None,
         "selfTradePreventionMode": order.stp_mode,
         "workingType": order.working_type.value,
-        "priceMatch": "NONE",
+        "priceMatch": order.price_match,
         "closePosition": order.close_position,
         "priceProtect": order.price_protect,
         "reduceOnly": order.reduce_only,
@@ -184,48 +202,46 @@ def algo_cancel(algo: AlgoOrder) -> Row:
 def order_event(order: Order, execution: ExecutionType, trade: Trade | None, now_ms: int) -> Row:
     """ORDER_TRADE_UPDATE."""
     spec = order.spec
-    return {
-        "e": "ORDER_TRADE_UPDATE",
+    content: Row = {
+        "s": spec.symbol,
+        "c": spec.client_id,
+        "S": spec.side.value,
+        "o": spec.kind.value,
+        "f": spec.tif.value,
+        "q": plain(spec.quantity),
+        "p": plain(spec.price),
+        "ap": entry(order.average),
+        "sp": "0",
+        "x": execution.value,
+        "X": order.state.value,
+        "i": order.order_id,
+        "l": plain(trade.quantity) if trade else "0",
+        "z": plain(order.executed),
+        "L": plain(trade.price) if trade else "0",
+        "n": plain(trade.commission) if trade else "0",
+        "N": trade.asset if trade else None,
         "T": now_ms,
-        "E": now_ms,
-        "o": {
-            "s": spec.symbol,
-            "c": spec.client_id,
-            "S": spec.side.value,
-            "o": spec.kind.value,
-            "f": spec.tif.value,
-            "q": plain(spec.quantity),
-            "p": plain(spec.price),
-            "ap": entry(order.average),
-            "sp": "0",
-            "x": execution.value,
-            "X": order.state.value,
-            "i": order.order_id,
-            "l": plain(trade.quantity) if trade else "0",
-            "z": plain(order.executed),
-            "L": plain(trade.price) if trade else "0",
-            "n": plain(trade.commission) if trade else "0",
-            "N": trade.asset if trade else None,
-            "T": now_ms,
-            "t": trade.trade_id if trade else 0,
-            "b": "0",
-            "a": "0",
-            "m": trade.maker if trade else False,
-            "R": spec.reduce_only,
-            "wt": spec.working_type.value,
-            "ot": spec.kind.value,
-            "ps": "BOTH",
-            "cp": spec.close_position,
-            "rp": plain(trade.realized) if trade else "0",
-            "pP": spec.price_protect,
-            "si": 0,
-            "ss": 0,
-            "V": spec.stp_mode,
-            "pm": "NONE",
-            "gtd": spec.good_till_ms,
-            "er": order.expiry.value,
-        },
+        "t": trade.trade_id if trade else 0,
+        "b": "0",
+        "a": "0",
+        "m": trade.maker if trade else False,
+        "R": spec.reduce_only,
+        "wt": spec.working_type.value,
+        "ot": spec.kind.value,
+        "ps": spec.position_side.value,
+        "cp": spec.close_position,
+        "rp": plain(trade.realized) if trade else "0",
+        "pP": spec.price_protect,
+        "si": 0,
+        "ss": 0,
+        "V": spec.stp_mode,
+        "pm": spec.price_match,
+        "gtd": spec.good_till_ms,
+        "er": order.expiry.value,
     }
+    if execution is ExecutionType.AMENDMENT and order.modify_id:
+        content["M"] = order.modify_id
+    return {"e": "ORDER_TRADE_UPDATE", "T": now_ms, "E": now_ms, "o": content}
 
 
 def lite_event(order: Order, trade: Trade, contract: Contract, now_ms: int) -> Row:
@@ -277,7 +293,7 @@ def _position_change(position: Position, mark: Decimal) -> Row:
         "up": fixed(position.unrealized(mark)),
         "mt": "isolated" if position.isolated else "cross",
         "iw": fixed(position.isolated_wallet),
-        "ps": "BOTH",
+        "ps": position.side.value,
         "ma": position.asset,
         "bep": entry(break_even(position)),
     }
@@ -294,7 +310,7 @@ def algo_event(algo: AlgoOrder, now_ms: int) -> Row:
         "o": order.kind.value,
         "s": order.symbol,
         "S": order.side.value,
-        "ps": "BOTH",
+        "ps": order.position_side.value,
         "f": order.tif.value,
         "q": plain(order.quantity),
         "X": algo.status.value,
@@ -309,7 +325,7 @@ def algo_event(algo: AlgoOrder, now_ms: int) -> Row:
         "p": plain(order.price),
         "V": order.stp_mode,
         "wt": order.working_type.value,
-        "pm": "NONE",
+        "pm": order.price_match,
         "cp": order.close_position,
         "pP": order.price_protect,
         "R": order.reduce_only,
@@ -321,6 +337,51 @@ def algo_event(algo: AlgoOrder, now_ms: int) -> Row:
     if algo.reason:
         content["rm"] = algo.reason
     return {"e": "ALGO_UPDATE", "T": now_ms, "E": now_ms, "o": content}
+
+
+def margin_call_event(calls: Sequence[MarginCall], cross_wallet: Decimal, now_ms: int) -> Row:
+    """MARGIN_CALL; the margin type is spelt as in requests here."""
+    return {
+        "e": "MARGIN_CALL",
+        "E": now_ms,
+        "cw": fixed(cross_wallet),
+        "p": [
+            {
+                "s": call.position.symbol,
+                "ps": call.position.side.value,
+                "pa": plain(call.position.quantity),
+                "mt": "ISOLATED" if call.position.isolated else "CROSSED",
+                "iw": fixed(call.position.isolated_wallet),
+                "mp": fixed(call.mark),
+                "up": fixed(call.position.unrealized(call.mark)),
+                "mm": fixed(call.maintenance),
+            }
+            for call in calls
+        ],
+    }
+
+
+def amendment_row(order: Order, row: Amendment) -> Row:
+    """Row of GET orderAmendment."""
+
+    def change(values: tuple[Decimal, Decimal]) -> Row:
+        return {"before": plain(values[0]), "after": plain(values[1])}
+
+    return {
+        "amendmentId": row.amendment_id,
+        "symbol": order.spec.symbol,
+        "pair": order.spec.symbol,
+        "orderId": order.order_id,
+        "clientOrderId": order.spec.client_id,
+        "time": row.time_ms,
+        "amendment": {
+            "price": change(row.price),
+            "origQty": change(row.quantity),
+            "count": row.count,
+        },
+        "priceMatch": row.price_match,
+        "modifyId": row.modify_id,
+    }
 
 
 def leverage_event(symbol: str, leverage: int, now_ms: int) -> Row:

@@ -1,7 +1,7 @@
 """Builders shared by the tests of the paper exchange."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,7 @@ from yarl import URL
 from core.domain.enums import ExecutionType, OrderKind, Side, TimeInForce
 from core.domain.ports import Clock
 from core.paper.contracts import build_contracts
-from core.paper.events import AccountChange
+from core.paper.events import AccountChange, MarginCall
 from core.paper.exchange import PaperExchange
 from core.paper.limits import sign
 from core.paper.model import FeedSink, PaperCandle, Tick
@@ -92,6 +92,12 @@ class Recorder:
 
     def leverage_changed(self, symbol: str, leverage: int, now_ms: int) -> None:
         self.log.append(("leverage", symbol, str(leverage)))
+
+    def margin_called(
+        self, calls: Sequence[MarginCall], cross_wallet: Decimal, now_ms: int
+    ) -> None:
+        for call in calls:
+            self.log.append(("margin-call", call.position.symbol, call.position.side.value))
 
     def multi_assets_changed(self, now_ms: int, *, enabled: bool) -> None:
         self.log.append(("multi-assets", str(enabled)))

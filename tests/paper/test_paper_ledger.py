@@ -68,34 +68,34 @@ def test_a_partial_close_keeps_the_entry_price_and_releases_margin() -> None:
 def test_order_without_margin_is_refused() -> None:
     bench = Bench(balance="100")
     with pytest.raises(ApiError) as error:
-        bench.exchange.check_margin(bench.spec(Side.BUY, "0.040"))
+        bench.exchange.risk.check_margin(bench.spec(Side.BUY, "0.040"))
     assert error.value.code == -2019
-    bench.exchange.check_margin(bench.spec(Side.BUY, "0.030"))
+    bench.exchange.risk.check_margin(bench.spec(Side.BUY, "0.030"))
 
 
 def test_working_orders_hold_margin_on_the_worse_side_only() -> None:
     bench = Bench()
-    free = bench.exchange.available("USDC")
+    free = bench.exchange.risk.available("USDC")
     bench.limit(Side.BUY, "0.010", "59000")
-    after_bid = bench.exchange.available("USDC")
+    after_bid = bench.exchange.risk.available("USDC")
     assert free - after_bid == D("29.5")
     bench.limit(Side.SELL, "0.009", "61000")
-    assert bench.exchange.available("USDC") == after_bid
+    assert bench.exchange.risk.available("USDC") == after_bid
     bench.limit(Side.SELL, "0.010", "61000", reduce_only=True)
-    assert bench.exchange.available("USDC") == after_bid
+    assert bench.exchange.risk.available("USDC") == after_bid
 
 
 def test_closing_needs_no_margin() -> None:
     bench = Bench(balance="31")
     bench.market(Side.BUY, "0.010")
-    bench.exchange.check_margin(bench.spec(Side.SELL, "0.010"))
+    bench.exchange.risk.check_margin(bench.spec(Side.SELL, "0.010"))
 
 
 def test_position_larger_than_the_bracket_allows_is_refused() -> None:
     bench = Bench(balance="100000000")
     bench.exchange.set_leverage(BTC, 125)
     with pytest.raises(ApiError) as error:
-        bench.exchange.check_margin(bench.spec(Side.BUY, "1.000"))
+        bench.exchange.risk.check_margin(bench.spec(Side.BUY, "1.000"))
     assert error.value.code == -2027
 
 
@@ -106,7 +106,7 @@ def test_isolated_liquidation_loses_no_more_than_its_margin(side: Side) -> None:
     position = bench.exchange.ledger.positions[BTC]
     reserved = position.isolated_wallet
     before = bench.wallet()
-    price = bench.exchange.liquidation_price(BTC)
+    price = bench.exchange.risk.liquidation_price(bench.exchange.ledger.positions[BTC])
     assert (price < position.entry_price) == (side is Side.BUY)
     bench.tick(str(int(price) + (200 if side is Side.BUY else -200)))
     assert bench.position() != 0

@@ -202,7 +202,7 @@ def test_same_seed_and_requests_give_the_same_results() -> None:
 def test_kind_of_liquidation_order_is_told_apart() -> None:
     bench = Bench()
     bench.market(Side.BUY, "0.010")
-    bench.exchange.liquidate(BTC)
+    bench.exchange.risk.force(BTC, "liquidate")
     order = list(bench.exchange.matcher.orders.values())[-1]
     assert order.spec.kind is OrderKind.LIQUIDATION
     assert order.spec.client_id.startswith("autoclose-")
