@@ -60,7 +60,7 @@ class OrderManager:
         self._keeper = parts.keeper
         self._reconciler = parts.reconciler
         self.account = parts.account
-        self._leverage: dict[str, int] = {}
+        self._modes = parts.modes
         self._inbox = Inbox(
             tracker=parts.tracker,
             evidence=parts.evidence,
@@ -141,6 +141,8 @@ class OrderManager:
             return "stopping"
         if self._panicking:
             return "panic"
+        if self._modes.problem:
+            return self._modes.problem
         if not self.stream_up:
             return "user stream down: entries stopped, exits active"
         if not self.reconciled:
@@ -219,21 +221,21 @@ class OrderManager:
 
     async def prepare_symbol(self, symbol: str, leverage: int) -> None:
         """Isolated margin and leverage for a symbol before its first order. Raises VenueError."""
-        if self._leverage.get(symbol) == leverage:
+        if self._modes.leverage.get(symbol) == leverage:
             return
         await self._exchange.set_isolated(symbol)
-        self._leverage[symbol] = leverage  # before the request: its event may overtake its answer
+        self._modes.leverage[symbol] = (
+            leverage  # before the request: its event may overtake its answer
+        )
         try:
             await self._exchange.set_leverage(symbol, leverage)
         except VenueError:
-            self._leverage.pop(symbol, None)
+            self._modes.leverage.pop(symbol, None)
             raise
 
     def load_settings(self, configs: tuple[SymbolConfig, ...]) -> None:
         """Take over what the exchange has set already, so that it is not set again."""
-        for config in configs:
-            if config.isolated:
-                self._leverage.setdefault(config.symbol, config.leverage)
+        self._modes.take_over(configs)
 
     def _on_transfer(self, asset: str, amount: Decimal) -> None:
         if asset == self._rules.quote:
@@ -241,10 +243,8 @@ class OrderManager:
 
     def _is_news(self, event: AccountConfigUpdate) -> bool:
         """True when somebody else changed leverage or mode: set again before the next order."""
-        if event.symbol and self._leverage.get(event.symbol) == event.leverage:
-            return False
-        self._leverage.pop(event.symbol, None)
-        return True
+        known = self._modes.leverage.get(event.symbol)
+        return not event.symbol or known is None or known != event.leverage
 
     def busy(self, symbol: str) -> bool:
         """True while an episode of `symbol` is open or being opened."""

@@ -65,6 +65,8 @@ class CloseOut:
         if state.funding_seen:
             trade.funding = await self._funding(state)
         reason = exit_reason(state)
+        if reason is ExitReason.LIQUIDATION:
+            trade.fees += await self._clearance_fee(state)
         trade.exit_reason = reason
         trade.closed_ms = self._clock.now_ms()
         state.closed = True
@@ -106,6 +108,13 @@ class CloseOut:
                 )
             )
             return True
+
+    async def _clearance_fee(self, state: SymbolState) -> Decimal:
+        """What a liquidation costs besides the commission (income INSURANCE_CLEAR, negative)."""
+        rows = await self._exchange.get_income(
+            kind="INSURANCE_CLEAR", start_ms=state.trade.opened_ms
+        )
+        return -sum((row.amount for row in rows if row.symbol == state.symbol), ZERO)
 
     async def _funding(self, state: SymbolState) -> Decimal:
         rows = await self._exchange.get_income(kind="FUNDING_FEE", start_ms=state.trade.opened_ms)

@@ -16,6 +16,7 @@ from core.oms.account import AccountBook
 from core.oms.closeout import CloseOut
 from core.oms.evidence import Evidence
 from core.oms.keeper import Keeper
+from core.oms.modes import ModeWatch
 from core.oms.outcomes import OutcomeResolver
 from core.oms.reconciler import Reconciler
 from core.oms.rules import OmsRules
@@ -44,6 +45,7 @@ class OmsParts:
 
     tracker: Tracker
     account: AccountBook
+    modes: ModeWatch
     evidence: Evidence
     sender: Sender
     keeper: Keeper
@@ -52,7 +54,7 @@ class OmsParts:
 
 def build_parts(rules: OmsRules, ports: OmsPorts) -> OmsParts:
     """Make and connect everything; nothing runs yet."""
-    tracker, account = Tracker(), AccountBook()
+    tracker, account, modes = Tracker(), AccountBook(), ModeWatch()
     evidence = Evidence(tracker, ports.journal, ports.facts, ports.clock)
     outcomes = OutcomeResolver(ports.exchange, evidence, ports.clock)
     sender = Sender(
@@ -92,9 +94,10 @@ def build_parts(rules: OmsRules, ports: OmsPorts) -> OmsParts:
         evidence=evidence,
         outcomes=outcomes,
         account=account,
+        modes=modes,
         audit=ports.audit,
         facts=ports.facts,
         instruments=ports.instruments,
         clock=ports.clock,
     )
-    return OmsParts(tracker, account, evidence, sender, keeper, reconciler)
+    return OmsParts(tracker, account, modes, evidence, sender, keeper, reconciler)

@@ -8,9 +8,8 @@ import asyncio
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from core.domain.account import Balance, ExchangePosition
+from core.domain.account import AccountConfig, Balance, ExchangePosition, SymbolConfig
 from core.domain.enums import (
-    Direction,
     ForeignPolicy,
     Lane,
     OrderStatus,
@@ -27,10 +26,12 @@ from core.domain.ports import (
     FactPublisher,
     InstrumentSource,
 )
-from core.domain.position import OrderSnapshot, Trade
-from core.ids import child_intent_id, instance_tag, parse_client_id
+from core.domain.position import OrderSnapshot
+from core.ids import instance_tag, parse_client_id
 from core.oms.account import AccountBook
+from core.oms.adoption import adopt_order, adopt_position
 from core.oms.evidence import Evidence, with_client_id
+from core.oms.modes import ModeWatch
 from core.oms.outcomes import OutcomeResolver
 from core.oms.rules import OmsRules
 from core.oms.state import SymbolState, Tracker
@@ -46,6 +47,8 @@ class Snapshot:
     positions: dict[str, ExchangePosition]
     orders: dict[str, list[OrderSnapshot]]
     balances: tuple[Balance, ...]
+    account: AccountConfig
+    settings: tuple[SymbolConfig, ...]
     moved: frozenset[str]
     """Symbols whose position or orders changed here while the exchange was being read."""
     repairs: list[str] = field(default_factory=list)
@@ -63,6 +66,7 @@ class Reconciler:
         evidence: Evidence,
         outcomes: OutcomeResolver,
         account: AccountBook,
+        modes: ModeWatch,
         audit: AuditPort,
         facts: FactPublisher,
         instruments: InstrumentSource,
@@ -74,11 +78,13 @@ class Reconciler:
         self._evidence = evidence
         self._outcomes = outcomes
         self._account = account
+        self._modes = modes
         self._audit = audit
         self._facts = facts
         self._instruments = instruments
         self._clock = clock
         self.foreign: dict[str, ExchangePosition] = {}
+        self._foreign_orders: frozenset[str] = frozenset()
 
     async def run(self, trigger: str) -> list[SymbolState]:
         """Returns episodes found on the exchange that now need a keeper."""
@@ -90,6 +96,8 @@ class Reconciler:
         adopted = self._unknown_positions(snapshot)
         await self._orphans(snapshot)
         self._account.load(snapshot.balances)
+        self._judge_modes(snapshot)
+        self._report_foreign_orders(snapshot)
         for line in snapshot.repairs:
             self._audit.write({"action": "reconcile.repair", "detail": line, "trigger": trigger})
         self._facts.publish(
@@ -108,10 +116,12 @@ class Reconciler:
 
     async def _read(self) -> Snapshot:
         before = {symbol: state.version for symbol, state in self._tracker.symbols.items()}
-        positions, orders, balances = await asyncio.gather(
+        positions, orders, balances, account, settings = await asyncio.gather(
             self._exchange.get_positions(),
             self._exchange.get_open_orders(),
             self._exchange.get_balances(),
+            self._exchange.get_account_config(),
+            self._exchange.get_symbol_configs(),
         )
         by_symbol: dict[str, list[OrderSnapshot]] = {}
         for row in orders:
@@ -120,6 +130,8 @@ class Reconciler:
             positions={row.symbol: row for row in positions},
             orders=by_symbol,
             balances=balances,
+            account=account,
+            settings=settings,
             moved=frozenset(
                 symbol
                 for symbol, state in self._tracker.symbols.items()
@@ -146,6 +158,22 @@ class Reconciler:
                     snapshot.repairs.append(_moved(record, before))
             elif not record.status.is_terminal and not moved:
                 await self._missing(state, record, snapshot)
+        if not moved:
+            self._take_orders(state, list(rows.values()), snapshot)
+
+    def _take_orders(
+        self, state: SymbolState, rows: list[OrderSnapshot], snapshot: Snapshot
+    ) -> None:
+        """Orders of ours on this symbol that no record here knows: used, not doubled."""
+        for row in rows:
+            if row.client_id in state.orders or not self.ours(row.client_id):
+                continue
+            record = adopt_order(row, state.trade)
+            if record is not None:
+                state.orders[record.client_id] = record
+                self._tracker.index(record)
+                snapshot.repairs.append(f"{state.symbol} order {row.client_id} found again")
+        state.ladder_done = state.ladder_done or bool(state.of(Purpose.TAKE_PROFIT))
 
     async def _missing(self, state: SymbolState, record: OrderRecord, snapshot: Snapshot) -> None:
         """An order we believe open is in no list: ask for it by name."""
@@ -182,6 +210,29 @@ class Reconciler:
                     lane=Lane.MANAGE,
                 )
                 snapshot.repairs.append(f"{symbol} orphan order {row.client_id} cancelled")
+
+    def _judge_modes(self, snapshot: Snapshot) -> None:
+        before = self._modes.problem
+        problem = self._modes.account(snapshot.account)
+        if problem and problem != before:
+            text = f"{problem}: entries stopped, exits active"
+            self._alert(Severity.CRITICAL, "mode", text)
+        for line in self._modes.symbols(snapshot.settings):
+            snapshot.repairs.append(line)
+            self._alert(Severity.WARNING, "mode", line)
+
+    def _report_foreign_orders(self, snapshot: Snapshot) -> None:
+        """Orders of somebody else are told once and left alone."""
+        seen: set[str] = set()
+        for symbol, rows in sorted(snapshot.orders.items()):
+            for row in rows:
+                if self.ours(row.client_id):
+                    continue
+                seen.add(row.client_id)
+                if row.client_id not in self._foreign_orders:
+                    text = f"{symbol} open order {row.client_id} is not ours: left alone"
+                    self._alert(Severity.WARNING, f"foreign-order:{symbol}", text)
+        self._foreign_orders = frozenset(seen)
 
     # --- positions -------------------------------------------------------------------------------
 
@@ -273,22 +324,8 @@ class Reconciler:
         instrument = self._instruments.instrument(row.symbol)
         if instrument is None:
             return None
-        trade = Trade(
-            trade_id=child_intent_id(
-                f"{row.symbol}|{row.update_ms}|{to_wire(row.quantity)}", Purpose.FOREIGN, 0, 0
-            ),
-            symbol=row.symbol,
-            strategy="adopted",
-            direction=Direction.LONG if row.quantity > ZERO else Direction.SHORT,
-            plan=self._rules.default_plan,
-            leverage=self._rules.leverage,
-            planned_quantity=abs(row.quantity),
-            reference_price=row.entry_price,
-            why="found on the exchange without a record here",
-            created_ms=self._clock.now_ms(),
-            opened_ms=self._clock.now_ms(),
-        )
-        state = SymbolState(trade=trade, instrument=instrument, adjustment=row.quantity)
+        state = adopt_position(row, instrument, self._rules, self._clock.now_ms())
+        self._take_orders(state, snapshot.orders.get(row.symbol, []), snapshot)
         self._tracker.add(state)
         snapshot.repairs.append(f"{row.symbol} position {to_wire(row.quantity)} adopted")
         return state

@@ -3,10 +3,11 @@
 from decimal import Decimal
 from pathlib import Path
 
+from support.world import World, approved, in_world
+
 from core.domain.enums import ExitReason
 from core.domain.facts import PositionOpened, TradeClosed
 from core.paper.faults import EventFault, RestFault
-from support.world import World, approved, in_world
 
 
 def test_panic_flattens_cancels_and_proves(tmp_path: Path) -> None:
