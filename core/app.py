@@ -36,6 +36,7 @@ from core.domain.errors import (
 from core.domain.facts import Alert
 from core.domain.money import ZERO
 from core.domain.ports import Clock
+from core.kernel.build_info import VERSION, commit
 from core.kernel.clock import LiveClock, SimulatedClock, stopwatch
 from core.kernel.dispatcher import Dispatcher
 from core.kernel.instance_lock import InstanceLock
@@ -43,14 +44,16 @@ from core.kernel.lifecycle import Stage, StageOutcome, StageReport, run_stages
 from core.kernel.loops import live_loop_factory, run
 from core.kernel.redaction import Redactor
 from core.kernel.signals import StopSignals
-from core.kernel.supervisor import Supervisor
+from core.kernel.supervisor import Restart, Supervisor
 from core.observe.audit_trail import AuditTrail
+from core.observe.checkpoints import Checkpoints, fingerprint
 from core.observe.narrator import Narrator
 from core.observe.summary import AuditState, Closing, Summary
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
 from core.storage.audit_verify import find_segments, verify
 
 GIVE_UP_S = 30.0
+_FOREVER = Restart(limit=1_000, window=3_600.0, pause=1.0)
 MARK_EVERY_S = 600.0
 """How often invented prices are called so again, seconds of the run's own time."""
 
@@ -194,7 +197,16 @@ class Application:
             dispatcher=self._dispatcher,
         )
         self.operator = OperatorDesk(trading, self._settings, self._dispatcher, self._clock)
+        checkpoints = Checkpoints(
+            memory.audit,
+            trading.recorder,
+            self._clock,
+            self._say,
+            build=f"{VERSION} {commit()}",
+            config=fingerprint(self._config.settings_public()),
+        )
         self._supervisor.spawn("journal", memory.journal.run)
+        self._workers.spawn("checkpoints", checkpoints.run, _FOREVER)
         started = False
         try:
             stop = self._supervisor.spawn("start", lambda: self._start(trading))
