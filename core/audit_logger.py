@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from core.domain.ports import Clock, JsonValue
 from core.kernel.clock import LiveClock
-from core.kernel.redaction import Redactor
+from core.kernel.redaction import Redactor, names_are_public
 from core.storage.audit_chain import (
     RESERVED,
     AuditBroken,
@@ -24,6 +24,8 @@ from core.storage.audit_chain import (
     Head,
     day_of,
     encode,
+    encode_flat,
+    is_flat,
     plain,
     seal,
     timestamp,
@@ -129,17 +131,30 @@ class AuditLogger:
     def _append(self, payload: Mapping[str, JsonValue]) -> None:
         now_us = self._clock.now_us()
         day = day_of(now_us)
-        fields = self._fields(payload)
+        if self._is_flat_and_clean(payload):
+            fields, to_bytes = dict(payload), encode_flat
+        else:
+            fields, to_bytes = self._fields(payload), encode
 
         def make_line(head: Head) -> tuple[Head, bytes]:
             fields["seq"] = head.seq + 1
             fields["ts"] = timestamp(now_us)
             fields["venue"] = self._venue
             fields["prev_hash"] = head.hash
-            digest, line = seal(encode(fields), self._key)
+            digest, line = seal(to_bytes(fields), self._key)
             return Head(head.seq + 1, digest, day), line
 
         self._file.append(make_line, self._rotate_bytes, day)
+
+    def _is_flat_and_clean(self, payload: Mapping[str, JsonValue]) -> bool:
+        """True for what most records are: a handful of short public values, ready to encode."""
+        return (
+            "action" in payload
+            and RESERVED.isdisjoint(payload)
+            and is_flat(payload)
+            and names_are_public(tuple(payload))
+            and self._redactor.is_clean("\n".join(v for v in payload.values() if type(v) is str))
+        )
 
     def _fields(self, payload: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         named = {

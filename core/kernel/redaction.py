@@ -208,6 +208,12 @@ def is_secret_name(name: str) -> bool:
     return any(word in plain for word in _SECRET_NAMES)
 
 
+@lru_cache(maxsize=1024)
+def names_are_public(names: tuple[str, ...]) -> bool:
+    """True when none of the field names belongs to a secret."""
+    return not any(map(is_secret_name, names))
+
+
 def _collect(value: JsonValue, texts: list[str]) -> bool:
     """Gather all text in `value`; False as soon as a field has a secret's name."""
     if isinstance(value, str):

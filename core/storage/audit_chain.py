@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from math import isfinite
+
+import msgspec
 
 from core.domain.errors import StorageError
 from core.domain.ports import JsonValue
@@ -52,7 +55,13 @@ EMPTY = Head(0, GENESIS)
 
 def timestamp(us: int) -> str:
     """UTC microseconds as ISO 8601 with six decimals and offset."""
-    return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="microseconds")
+    second, micros = divmod(us, 1_000_000)
+    return f"{_second_text(second)}.{micros:06d}+00:00"
+
+
+@lru_cache(maxsize=8)
+def _second_text(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def day_of(us: int) -> int:
@@ -104,6 +113,29 @@ def _text(value: object) -> str:
 def encode(record: Mapping[str, JsonValue]) -> bytes:
     """Canonical bytes of a record without its `hash`. It holds only what `plain` lets through."""
     return _ENCODER.encode(record).encode()
+
+
+_FLAT_ENCODER = msgspec.json.Encoder(order="sorted")
+_FLAT = frozenset({str, int, bool, type(None)})
+_LARGEST = 2**53
+
+
+def is_flat(payload: Mapping[str, JsonValue]) -> bool:
+    """True when `encode_flat` gives the bytes of `encode`: ASCII text, integers, flags, null."""
+    for value in payload.values():
+        kind = type(value)
+        if kind not in _FLAT:
+            return False
+        if isinstance(value, str) and not value.isascii():
+            return False
+        if kind is int and isinstance(value, int) and not -_LARGEST < value < _LARGEST:
+            return False
+    return all(map(str.isascii, payload))
+
+
+def encode_flat(record: Mapping[str, JsonValue]) -> bytes:
+    """As `encode`, several times faster, for a record that `is_flat`."""
+    return _FLAT_ENCODER.encode(record)
 
 
 def seal(body: bytes, key: bytes | None) -> tuple[str, bytes]:

@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal
+from functools import lru_cache
 
 from core.domain.enums import (
     Direction,
@@ -247,6 +248,7 @@ def _maybe(value: Decimal | None) -> str | None:
     return None if value is None else text(value)
 
 
+@lru_cache(maxsize=64)
 def _plan_text(plan: ProtectionPlan) -> str:
     legs = [[text(leg.ratio), text(leg.share)] for leg in plan.legs]
     return json.dumps({"stop_ratio": text(plan.stop_ratio), "legs": legs})
