@@ -1,0 +1,122 @@
+"""`python -m tools.simulate`: weeks of the whole daemon in minutes, with faults (floor 8).
+
+Every seed is one world: the real daemon against the paper exchange on virtual time, with the faults
+the seed draws. The same seed gives the same run. Exit code 1 when an invariant was violated or when
+a kind of fault that was planned never took effect in the whole campaign.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.simulation.schedule import FaultKind
+from tools.simulation.campaign import SeedResult, run_seed
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m tools.simulate", description=__doc__)
+    made.add_argument("--seeds", default="1-10", metavar="A-B", help="first and last seed")
+    made.add_argument("--hours", type=float, default=1.0, metavar="H", help="of every seed")
+    made.add_argument("--replay", type=int, metavar="SEED", help="one seed again, with a timeline")
+    made.add_argument("--folder", type=Path, metavar="DIR", help="files of the runs are kept there")
+    made.add_argument("--json", action="store_true", help="print the results as JSON")
+    return made
+
+
+def seeds_of(text: str) -> range:
+    """`3-7` or `3`. Raises ValueError."""
+    first, _, last = text.partition("-")
+    found = range(int(first), int(last or first) + 1)
+    if not found:
+        raise ValueError(f"{text}: the last seed is before the first")
+    return found
+
+
+def row(result: SeedResult) -> str:
+    verdict = "ok" if not result.violations else f"{len(result.violations)} VIOLATIONS"
+    speed = result.hours * 60 / result.real_s if result.real_s else 0.0
+    return (
+        f"seed {result.seed:>5}  {result.hours:g} h  {len(result.symbols)} symbols  "
+        f"{result.lives} lives  {result.trades:>5} fills  {result.orders:>5} orders  "
+        f"{sum(result.fired.values()):>4} faults  {speed:>6.1f} h/min  "
+        f"{result.digest[:12]}  {verdict}"
+    )
+
+
+def report(result: SeedResult, hours: float) -> str:
+    """What is wrong with one seed and how to see it again."""
+    lines = [f"    {violation}" for violation in result.violations]
+    lines.append(f"    timeline {result.timeline}")
+    lines.append(f"    again: python -m tools.simulate --replay {result.seed} --hours {hours:g}")
+    return "\n".join(lines)
+
+
+def never_fired(results: Sequence[SeedResult]) -> list[FaultKind]:
+    """Kinds that some seed planned and that took effect in none."""
+    planned = dict.fromkeys(kind for result in results for kind in result.planned)
+    fired = sum((result.fired for result in results), Counter[FaultKind]())
+    return [kind for kind in planned if not fired[kind]]
+
+
+def table(results: Sequence[SeedResult]) -> str:
+    fired = sum((result.fired for result in results), Counter[FaultKind]())
+    lines = [f"  {kind:<32} {fired[kind]:>6}" for kind in FaultKind if fired[kind]]
+    days = sum(result.hours for result in results) / 24
+    bad = sum(bool(result.violations) for result in results)
+    lines.append(
+        f"{len(results)} seeds, {days:.2f} simulated days, {sum(fired.values())} faults, "
+        f"{bad} seeds with violations"
+    )
+    lines += [f"NEVER FIRED: {kind}" for kind in never_fired(results)]
+    return "\n".join(lines)
+
+
+def as_json(results: Sequence[SeedResult]) -> str:
+    rows = [
+        {
+            "seed": result.seed,
+            "hours": result.hours,
+            "symbols": result.symbols,
+            "lives": result.lives,
+            "fills": result.trades,
+            "orders": result.orders,
+            "faults": dict(sorted(result.fired.items())),
+            "violations": [str(violation) for violation in result.violations],
+            "longest_naked_s": round(result.longest_naked_s, 3),
+            "real_s": round(result.real_s, 2),
+            "digest": result.digest,
+        }
+        for result in results
+    ]
+    return json.dumps({"seeds": rows, "never_fired": never_fired(results)}, indent=2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        seeds = range(args.replay, args.replay + 1) if args.replay else seeds_of(args.seeds)
+    except ValueError as error:
+        print(f"--seeds: {error}", file=sys.stderr)
+        return 2
+    folder = args.folder or Path(tempfile.mkdtemp(prefix="simulation-"))
+    results = []
+    for seed in seeds:
+        result = run_seed(
+            seed, args.hours, folder / f"seed-{seed}", keep_timeline=args.replay is not None
+        )
+        results.append(result)
+        if not args.json:
+            print(row(result), flush=True)
+            if result.timeline is not None:
+                print(report(result, args.hours), flush=True)
+    print(as_json(results) if args.json else table(results))
+    broken = any(result.violations for result in results)
+    return 1 if broken or (len(results) > 1 and never_fired(results)) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,281 @@
+"""One seed from birth to verdict (floor 8), and many of them."""
+
+import asyncio
+import gc
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from io import StringIO
+from pathlib import Path
+
+from core.config import TradingConfig
+from core.domain.enums import AlgoStatus, ExecutionType, OrderKind
+from core.domain.money import ZERO
+from core.kernel.clock import stopwatch
+from core.kernel.loops import run
+from core.paper.records import AlgoOrder, Order, Trade
+from core.risk_guard import RiskLimits
+from core.simulation.crash import SteppedLoop
+from core.simulation.memory_network import STREAMS
+from core.simulation.observer import Observer, OrderEvent, Violation
+from core.simulation.schedule import FaultKind, Script, write_script
+from core.simulation.virtual_loop import aiohttp_on_virtual_time
+from core.storage.audit_verify import find_segments, verify
+from core.storage.database import open_database
+from core.storage.queries import closed_trades, open_symbols
+from tools.simulation.acts import Hands
+from tools.simulation.timeline import write_timeline
+from tools.simulation.world import QUOTE, World, WorldPlan
+
+_LOOK_EVERY_S = 1.0
+_LIVENESS_S = 60.0
+_MOST_TASKS = 400
+_WAITING = AlgoStatus.NEW
+_LEFT_OPEN = ("Unclosed client session", "Unclosed connector", "Unclosed connection")
+"""What a killed process leaves behind."""
+
+
+@dataclass(slots=True)
+class SeedResult:
+    """What became of one seed. Times in seconds; `digest` is the run's fingerprint."""
+
+    seed: int
+    hours: float
+    symbols: tuple[str, ...]
+    violations: list[Violation] = field(default_factory=list)
+    fired: Counter[FaultKind] = field(default_factory=Counter)
+    planned: tuple[FaultKind, ...] = ()
+    lives: int = 0
+    trades: int = 0
+    orders: int = 0
+    longest_naked_s: float = 0.0
+    real_s: float = 0.0
+    digest: str = ""
+    timeline: Path | None = None
+
+
+class LedgerBooks:
+    """The exchange's books as the observer reads them."""
+
+    def __init__(self, world: World) -> None:
+        self._paper = world.paper
+
+    def positions(self) -> Mapping[str, Decimal]:
+        return {row.symbol: row.quantity for row in self._paper.positions()}
+
+    def stop_quantity(self, symbol: str) -> Decimal:
+        held = self._paper.ledger.positions[symbol].quantity
+        total = ZERO
+        for algo in self._paper.exchange.algos.waiting(symbol):
+            order = algo.spec.order
+            if order.kind is OrderKind.STOP_MARKET and order.side.sign * held < 0:
+                total += order.quantity
+        return total
+
+
+def watch_exchange(world: World, observer: Observer) -> None:
+    """Let the observer and the timeline see every change of the account as it happens."""
+    events = world.paper.users
+    order_changed, algo_changed = events.order_changed, events.algo_changed
+
+    def on_order(order: Order, execution: ExecutionType, trade: Trade | None, now_ms: int) -> None:
+        order_changed(order, execution, trade, now_ms)
+        spec = order.spec
+        world.tell(
+            "exchange",
+            f"{spec.symbol} {spec.client_id} {spec.side} {order.state} {order.executed}/"
+            f"{spec.quantity} {execution}",
+        )
+        alive = order.state.is_open
+        observer.order(OrderEvent(spec.client_id, spec.symbol, alive, order.executed))
+        world.loop.call_soon(observer.look)
+
+    def on_algo(algo: AlgoOrder, now_ms: int) -> None:
+        algo_changed(algo, now_ms)
+        spec = algo.spec.order
+        world.tell(
+            "exchange",
+            f"{spec.symbol} {spec.client_id} {spec.kind} {algo.status} {spec.quantity}"
+            f" @ {algo.spec.trigger} {algo.reason}",
+        )
+        born = algo.order
+        alive = algo.status is _WAITING or (born is not None and born.state.is_open)
+        filled = born.executed if born is not None else ZERO
+        observer.order(OrderEvent(spec.client_id, spec.symbol, alive, filled))
+        world.loop.call_soon(observer.look)
+
+    for name, value in (("order_changed", on_order), ("algo_changed", on_algo)):
+        setattr(events, name, value)
+
+
+class SeedRun:
+    """One seed: warm-up, faults, healing, liveness, an orderly stop, judgement."""
+
+    def __init__(self, script: Script, folder: Path, loop: SteppedLoop) -> None:
+        plan = WorldPlan(script.seed, script.symbols, script.tick_ms)
+        self.script = script
+        self.world = World(plan, folder, loop)
+        self.observer = Observer(
+            LedgerBooks(self.world), loop.time, lambda: self.world.audit_path.parent
+        )
+        self.hands = Hands(self.world, self.observer, script)
+        watch_exchange(self.world, self.observer)
+
+    async def play(self) -> None:
+        world = self.world
+        await world.open()
+        world.birth()
+        self.observer.disturb(10.0)
+        world.supervisor.spawn("look", self._look)
+        await self.hands.play()
+        await world.clock.sleep(_LIVENESS_S)
+        self._judge_liveness()
+        await world.clock.sleep(max(self.script.seconds - world.loop.time(), 0.0))
+        await self._end()
+        await world.close()
+
+    async def _look(self) -> None:
+        """Time passes for a naked position also when nothing happens at the exchange."""
+        while True:
+            await self.world.clock.sleep(_LOOK_EVERY_S)
+            self.observer.look()
+            life = self.world.life
+            if life is not None and life.ended.is_set():
+                self._died(life.name, life.exit_code, life.error)
+                self.observer.disturb(10.0)
+                self.world.replace()
+
+    def _died(self, name: str, code: object, error: BaseException | None) -> None:
+        self.observer.blame("INV-16", f"{name} ended by itself: exit {code!r}, {error!r}")
+
+    def _judge_liveness(self) -> None:
+        life = self.world.life
+        if life is None:
+            self.observer.blame("INV-16", "nobody is alive after the healing")
+            return
+        for link in STREAMS:
+            if not self.world.network.count(link, life.name):
+                self.observer.blame("INV-16", f"no {link} stream {_LIVENESS_S:.0f} s after healing")
+        tasks = len(self.world.lives.tasks(life.name))
+        if tasks > _MOST_TASKS:
+            self.observer.blame("INV-16", f"{tasks} tasks")
+
+    async def _end(self) -> None:
+        """The last life closes everything and stops; then its files are read."""
+        world, observer = self.world, self.observer
+        if world.life is None:
+            return
+        observer.disturb(1e9)
+        life = await world.stop()
+        if life.exit_code != 0 or life.error is not None:
+            self._died(life.name, life.exit_code, life.error)
+        paper = world.paper
+        left = [order.spec.client_id for order in paper.open_orders()]
+        left += [algo.spec.order.client_id for algo in paper.open_algo_orders()]
+        observer.flat(left)
+        observer.finish()
+        await self._judge_books(life.folder, life.config.venue.value)
+        for each in (*world.past, life):
+            self._judge_audit(each.folder)
+        for trouble in world.troubles:
+            observer.blame("simulation", trouble)
+
+    async def _judge_books(self, folder: Path, venue: str) -> None:
+        """INV-09, INV-10: every fill once, to the last decimal."""
+        database = await open_database(folder / "data" / f"bot.{venue}.db", inline=True)
+        try:
+            trades = await closed_trades(database, 0, 2**53)
+            for symbol in await open_symbols(database):
+                self.observer.blame("INV-05", f"{symbol} is still open in the books")
+        finally:
+            await database.close()
+        told = sum((trade.net for trade in trades), ZERO)
+        paper = self.world.paper
+        self.observer.money(QUOTE, paper.wallet(QUOTE) - paper.start_balance, told)
+
+    def _judge_audit(self, folder: Path) -> None:
+        files, whole = find_segments([folder / "logs" / "audit.jsonl"])
+        bad = verify(files, whole=whole).bad
+        if bad is not None:
+            self.observer.blame("INV-11", f"{folder.name}: record {bad.seq}: {bad.why}")
+
+
+@contextmanager
+def _limits(*, guarded: bool) -> Iterator[None]:
+    """Without guard the day's profit factor and drawdown do not end the trading: a strategy that
+    only churns loses its fees, and would otherwise stop within the hour."""
+    real = RiskLimits.from_config
+    if guarded:
+        yield
+        return
+
+    def endless(config: TradingConfig) -> RiskLimits:
+        return replace(real(config), min_profit_factor=ZERO, drawdown_brake=Decimal(1))
+
+    setattr(RiskLimits, "from_config", staticmethod(endless))  # noqa: B010 - replaces a method
+    try:
+        yield
+    finally:
+        setattr(RiskLimits, "from_config", real)  # noqa: B010 - as above
+
+
+def _words(context: Mapping[str, object]) -> str:
+    error = context.get("exception")
+    return f"{context.get('message')} {error!r}" if error is not None else str(context["message"])
+
+
+def run_seed(
+    seed: int,
+    hours: float,
+    folder: Path,
+    kinds: tuple[FaultKind, ...] | None = None,
+    *,
+    keep_timeline: bool = False,
+) -> SeedResult:
+    """Run one seed in `folder`, which is replaced. A failure leaves a timeline there; without one
+    the folder is removed again."""
+    script = write_script(seed, hours, QUOTE, kinds)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    result = SeedResult(seed, hours, script.symbols)
+    result.planned = tuple(dict.fromkeys(strike.kind for strike in script.strikes))
+    console = StringIO()
+    began = stopwatch()
+    runs: list[SeedRun] = []
+    loose: list[str] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SteppedLoop)  # noqa: S101 - the factory below
+        loop.set_exception_handler(lambda _, context: loose.append(_words(context)))
+        with aiohttp_on_virtual_time(loop):
+            runs.append(SeedRun(script, folder, loop))
+            await runs[0].play()
+
+    with redirect_stdout(console), redirect_stderr(console), _limits(guarded=script.guarded):
+        run(main(), loop_factory=SteppedLoop)
+        gc.collect()  # exceptions nobody asked for are told when their task is collected
+    played = runs[0]
+    world = played.world
+    world.trace.audit(world.audit_path)
+    for text in loose:
+        if not text.startswith(_LEFT_OPEN):
+            played.observer.blame("INV-16", f"unhandled: {text}")
+    result.violations = played.observer.violations
+    result.fired = played.hands.fired
+    result.lives = len(world.past)
+    result.trades = len(world.paper.ledger.trades)
+    result.orders = sum(
+        count for name, count in world.paper.requests.items() if name.startswith("POST /fapi/v1/")
+    )
+    result.longest_naked_s = played.observer.longest_naked_s
+    result.digest = world.trace.digest
+    result.real_s = stopwatch() - began
+    if result.violations or keep_timeline:
+        result.timeline = write_timeline(folder, world, result.violations)
+    else:
+        shutil.rmtree(folder)
+    return result

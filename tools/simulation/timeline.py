@@ -1,0 +1,35 @@
+"""What happened, in order, for people (floor 8): faults, lives, orders, the daemon's own log."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from core.simulation.observer import Violation
+from tools.simulation.world import EPOCH_MS, World
+
+
+def write_timeline(folder: Path, world: World, violations: Sequence[Violation]) -> Path:
+    """Write `timeline.txt` in `folder`: every line with its virtual second."""
+    rows = list(world.timeline)
+    rows += [(row.at, "VIOLATION", f"{row.invariant} {row.text}") for row in violations]
+    rows += _log_rows(world.audit_path.parent)
+    rows.sort(key=lambda row: row[0])
+    path = folder / "timeline.txt"
+    path.write_text("".join(f"{at:12.3f} {who:<10} {text}\n" for at, who, text in rows))
+    return path
+
+
+def _log_rows(folder: Path) -> list[tuple[float, str, str]]:
+    """The daemon's log; a life's folder holds the lines of the lives before it."""
+    rows: list[tuple[float, str, str]] = []
+    for path in sorted(folder.glob("bot_*.log")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            stamp, _, text = line.partition(" ")
+            try:
+                at_ms = datetime.fromisoformat(stamp).timestamp() * 1_000
+            except ValueError:
+                at, text = (rows[-1][0] if rows else 0.0), line  # the rest of a longer record
+            else:
+                at = (at_ms - EPOCH_MS) / 1_000
+            rows.append((at, "daemon", text))
+    return rows

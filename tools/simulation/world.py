@@ -1,0 +1,271 @@
+"""The world of one simulation (floor 8): an exchange that outlives the daemon, and lives of it.
+
+The daemon is the real `Application` on virtual ground; what it has of the world is an address, a
+folder and a clock. The exchange, its prices and the network go on while it is dead. Every life has
+a folder of its own, copied from the one before it at the instant of the kill: whatever the dead
+life's code may still write, nobody reads.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+import strategies
+from core.app import Application, RunOptions
+from core.assembly.exit_codes import ExitCode
+from core.assembly.surroundings import Surroundings
+from core.config import TradingConfig
+from core.kernel.chance import Chance
+from core.kernel.clock import SimulatedClock
+from core.kernel.supervisor import Supervisor
+from core.paper.contracts import build_contracts
+from core.paper.feed_synthetic import SyntheticFeed
+from core.paper.server import PaperEndpoints, PaperServer
+from core.simulation.crash import LIFE, Lives, SteppedLoop
+from core.simulation.memory_network import MemoryNetwork
+from core.simulation.trace import Trace
+
+EPOCH_MS = 1_750_000_000_000
+QUOTE = "USDC"
+AT = PaperEndpoints("http://127.0.0.1:9", "ws://127.0.0.1:9", 9)
+_KEY, _SECRET = "simulated-key", "simulated-secret"
+_STRATEGIES = str(Path(__file__).parent / "strategies")
+if _STRATEGIES not in strategies.__path__:
+    strategies.__path__.append(_STRATEGIES)
+
+SETTINGS = {
+    "DRY_RUN": "false",
+    "TESTNET": "true",
+    "QUOTE_COIN": QUOTE,
+    "BINANCE_API_KEY": _KEY,
+    "BINANCE_API_SECRET": _SECRET,
+    "BINANCE_REST_URL": AT.rest,
+    "BINANCE_WS_URL": AT.ws,
+    "STRATEGY": "churn",
+    "TIMEFRAME": "1m",
+    "CANDLES": "60",
+    "TIER": "aggressive",
+    "RISK_PER_TRADE_PCT": "0.0005",
+    "DAILY_DRAWDOWN_PCT": "0.05",
+    "MAX_SL_STREAK": "20",
+    "SL_COOLDOWN_MINUTES": "1",
+    "STOP_LOSS_PCT": "0.004",
+    "TP_LEVELS": "0.002:0.5,0.004:0.3,0.006:0.2",
+    "MAX_HOLD_MINUTES": "15",
+    "MAX_SPREAD_PCT": "0.01",
+    "MIN_24H_VOLUME": "0",
+    "MAX_CORRELATION": "1",
+    "CLOSE_POSITIONS_ON_SHUTDOWN": "true",
+    "LOG_LEVEL": "INFO",
+}
+"""A daemon that trades often: short candles, near targets, wide gates."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorldPlan:
+    """What a world is made of; `settings` are the daemon's, over `SETTINGS`."""
+
+    seed: int
+    symbols: tuple[str, ...]
+    tick_ms: int = 5_000
+    balance: Decimal = Decimal(4_000)
+    settings: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class Life:
+    """One process of the daemon."""
+
+    name: str
+    folder: Path
+    began: float
+    config: TradingConfig
+    app: Application
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    exit_code: ExitCode | None = None
+    error: BaseException | None = None
+
+
+class _Listener:
+    """Puts the paper exchange on the memory network."""
+
+    def __init__(self, network: MemoryNetwork) -> None:
+        self._network = network
+
+    async def listen(self, server: web.Server) -> PaperEndpoints:
+        self._network.serve(server)
+        return AT
+
+
+class World:
+    """Open it on a running virtual loop; `birth` and `kill` make and end lives."""
+
+    def __init__(self, plan: WorldPlan, folder: Path, loop: SteppedLoop) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.loop = loop
+        self.chance = Chance(plan.seed)
+        self.clock = SimulatedClock(EPOCH_MS, loop)
+        self.machine = SimulatedClock(EPOCH_MS, loop)
+        self.timeline: list[tuple[float, str, str]] = []
+        self.lives = Lives(loop)
+        self.network = MemoryNetwork(loop, self.chance.stream("network"))
+        self.trace = Trace(loop.time)
+        self.network.on_chunk = self.trace.chunk
+        self.troubles: list[str] = []
+        """What failed outside the daemon; a bug of the simulation or of the paper exchange."""
+        self.supervisor = Supervisor(self.clock, self._failed)
+        contracts = build_contracts(QUOTE, plan.symbols)
+        feed = SyntheticFeed(
+            [contracts[symbol] for symbol in plan.symbols],
+            plan.seed,
+            EPOCH_MS,
+            1_500,
+            plan.tick_ms,
+        )
+        self.paper = PaperServer(
+            feed,
+            contracts,
+            self.clock,
+            self.supervisor,
+            seed=plan.seed,
+            balance=plan.balance,
+            quote=QUOTE,
+            api_key=_KEY,
+            api_secret=_SECRET,
+            faults_enabled=True,
+            listener=_Listener(self.network),
+        )
+        self._hands = 0
+        self._current = folder / "life-1"
+        self.life: Life | None = None
+        self.past: list[Life] = []
+
+    async def open(self) -> None:
+        await self.paper.start()
+
+    async def close(self) -> None:
+        await self.paper.stop()
+        await self.supervisor.close(5.0)
+
+    def tell(self, who: str, text: str) -> None:
+        """One line of the timeline; part of the fingerprint."""
+        self.timeline.append((self.loop.time(), who, text))
+        self.trace.note(f"{who} {text}")
+
+    def by_hand(self, route: str, body: object) -> None:
+        """One request of the exchange's operator or of the account's owner, in the background."""
+        self._hands += 1
+        self.supervisor.spawn(f"hand-{self._hands}", lambda: self._by_hand(route, body))
+
+    async def _by_hand(self, route: str, body: object) -> None:
+        async with (
+            aiohttp.ClientSession(connector=self.network.connector("hand")) as session,
+            session.post(f"{AT.rest}/paper/{route}", data=msgspec.json.encode(body)) as answer,
+        ):
+            text = await answer.text()
+            if answer.status != 200:
+                self.tell("hand", text)
+
+    def _failed(self, name: str, error: BaseException, again: bool) -> None:  # noqa: FBT001 - the supervisor's call form
+        self.troubles.append(f"{name}: {error!r} (again: {again})")
+
+    # --- lives -----------------------------------------------------------------------------------
+
+    def birth(self) -> Life:
+        """Start the daemon on the files the last life left."""
+        number = len(self.past) + 1
+        name, folder = f"life-{number}", self._current
+        folder.mkdir(parents=True, exist_ok=True)
+        config = TradingConfig.from_env(
+            environ={},
+            overrides={
+                **SETTINGS,
+                "SYMBOLS": ",".join(self.plan.symbols),
+                **dict(self.plan.settings),
+                "DATA_DIR": str(folder / "data"),
+                "LOGS_DIR": str(folder / "logs"),
+            },
+        )
+        context = copy_context()
+        context.run(LIFE.set, name)
+        surroundings = Surroundings(
+            inline=True,
+            connector=lambda: self.network.connector(name),
+            seed=self.plan.seed * 1_000 + number,
+        )
+        app = context.run(Application, config, RunOptions(), None, self.machine, surroundings)
+        self.tell("life", f"{name} begins")
+        born = Life(name, folder, self.loop.time(), config, app)
+        context.run(self.supervisor.spawn, name, lambda: self._live(born))
+        self.life = born
+        return born
+
+    async def _live(self, life: Life) -> None:
+        try:
+            life.exit_code = await life.app.run()
+        except Exception as error:  # noqa: BLE001 - the end of a process; judged by the observer
+            life.error = error
+        finally:
+            life.ended.set()
+
+    async def kill(self) -> Life:
+        """kill -9: network first, then files, then the tasks. Returns the life that ended."""
+        life = self._end()
+        self.tell("life", f"{life.name} killed")
+        self._leave(life)
+        await self.lives.kill(life.name)
+        return life
+
+    async def stop(self, timeout: float = 60.0) -> Life:
+        """Ask the daemon to stop, as a service manager does, and wait for its end."""
+        life = self._end()
+        life.app.request_stop("simulation")
+        async with asyncio.timeout(timeout):
+            await life.ended.wait()
+        self.tell("life", f"{life.name} stopped")
+        self._leave(life)
+        return life
+
+    def replace(self) -> Life:
+        """The daemon ended by itself: start the next one, as a service manager does."""
+        life = self._end()
+        self.tell("life", f"{life.name} ended by itself")
+        self._leave(life)
+        return self.birth()
+
+    def _leave(self, life: Life) -> None:
+        """From here on nothing the dead life does reaches anybody."""
+        self.network.detach(life.name)
+        self._current = self.folder / f"life-{len(self.past) + 1}"
+        shutil.copytree(life.folder, self._current, ignore=shutil.ignore_patterns("*-shm"))
+
+    def _end(self) -> Life:
+        life = self.life
+        if life is None:
+            raise RuntimeError("nobody is alive")
+        self.life = None
+        self.past.append(life)
+        return life
+
+    @property
+    def audit_path(self) -> Path:
+        """The audit log that is being written, or that the next life will go on with."""
+        return self._current / "logs" / "audit.jsonl"
+
+    async def wait(self, until: Callable[[], object], timeout: float) -> bool:
+        """Let time pass until `until()` holds; False when `timeout` seconds were not enough."""
+        deadline = self.loop.time() + timeout
+        while not until():
+            if self.loop.time() >= deadline:
+                return False
+            await self.clock.sleep(0.05)
+        return True
