@@ -1,0 +1,216 @@
+"""What the documents say is true of the tree: links, commands, modules, the example strategy."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+import main
+import strategies
+from core.config import TradingConfig
+from core.domain.enums import Direction
+from core.domain.market import CandleArrays
+from core.domain.strategy import NoSignal, Signal
+from core.strategy_manager import StrategyManager, load_strategy
+
+ROOT = Path(__file__).resolve().parents[2]
+SKIPPED = {".venv", ".git", ".hypothesis", ".pytest_cache", "data", "logs"}
+DOCUMENTS = sorted(
+    path for path in ROOT.rglob("*.md") if not SKIPPED & set(path.relative_to(ROOT).parts)
+)
+FENCE = re.compile(r"^ *```(?P<language>\w*)\n(?P<body>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`([^`\n]+)`")
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
+COMMAND = re.compile(r"^(?:sudo (?:-u \S+ )?)?(?:\S*/)?(?:python3?|py) +(?P<rest>.+)$")
+PROJECT = re.compile(r"^(?:bootstrap|main|validate_project|cleanup_project)\.py\b|^-m tools\.")
+
+
+def ident(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def without_code(text: str) -> str:
+    return INLINE.sub("", FENCE.sub("", text))
+
+
+def anchors(text: str) -> set[str]:
+    """Heading anchors as code hosts make them."""
+    titles = (re.sub(r"[^\w\- ]", "", title.lower()) for title in HEADING.findall(text))
+    return {title.strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=ident)
+def test_links_lead_somewhere(document: Path) -> None:
+    for found in LINK.finditer(without_code(document.read_text(encoding="utf-8"))):
+        target, _, anchor = unquote(found["target"]).partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        path = (document.parent / target).resolve() if target else document
+        assert path.is_relative_to(ROOT), found["target"]
+        assert path.exists(), found["target"]
+        if anchor:
+            assert anchor in anchors(path.read_text(encoding="utf-8")), found["target"]
+
+
+# --- commands ----------------------------------------------------------------------------------
+
+
+def commands(document: Path) -> Iterator[list[str]]:
+    """Arguments after the interpreter of every command of the project a document shows."""
+    text = document.read_text(encoding="utf-8")
+    lines = [line for fence in FENCE.finditer(text) for line in fence["body"].splitlines()]
+    for line in lines + INLINE.findall(FENCE.sub("", text)):
+        found = COMMAND.match(line.partition("  #")[0].strip())
+        if found and PROJECT.match(found["rest"]):
+            yield shlex.split(found["rest"])
+
+
+def shown() -> list[tuple[str, tuple[str, ...]]]:
+    return [(ident(path), tuple(each)) for path in DOCUMENTS for each in commands(path)]
+
+
+@cache
+def help_of(program: tuple[str, ...]) -> str:
+    done = subprocess.run(
+        [sys.executable, *program, "--help"],
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{program}: {done.stderr[-500:]}"
+    return done.stdout + done.stderr
+
+
+def accepted_by_main(arguments: list[str]) -> None:
+    if "--help" not in arguments:
+        main.parser().parse_args([word.strip("[]…") for word in arguments if word != "…"])
+
+
+@pytest.mark.parametrize(("document", "words"), shown())
+def test_commands_are_accepted(document: str, words: tuple[str, ...]) -> None:
+    match list(words):
+        case ["bootstrap.py", "run", *rest] | ["main.py", *rest]:
+            accepted_by_main(rest)
+        case ["bootstrap.py", "test", *_]:
+            pass
+        case ["-m", tool, *rest]:
+            text = help_of(("-m", tool))
+            assert [flag for flag in rest if flag.startswith("--") and flag not in text] == []
+        case [script, *rest]:
+            text = help_of((script,))
+            assert [flag for flag in rest if flag.startswith("--") and flag not in text] == []
+
+
+def test_the_commands_of_the_readme_are_found_at_all() -> None:
+    found = [words for document, words in shown() if document == "README.md"]
+    assert ("bootstrap.py", "run") in found
+    assert ("bootstrap.py", "test") in found
+    assert sum(words[0] == "-m" for words in found) >= 4
+
+
+def test_the_translation_shows_the_same_commands_and_links() -> None:
+    english, russian = ((ROOT / name) for name in ("README.md", "README.ru.md"))
+    assert list(commands(english)) == list(commands(russian))
+    there = {found["target"] for found in LINK.finditer(english.read_text(encoding="utf-8"))}
+    here = {found["target"] for found in LINK.finditer(russian.read_text(encoding="utf-8"))}
+    assert there - {"README.ru.md"} == here - {"README.md"}
+
+
+# --- architecture --------------------------------------------------------------------------------
+
+
+def test_the_table_of_floors_is_the_one_that_is_enforced() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| (\w+) \| (.+?) \|", text, re.MULTILINE)
+    told = {(int(level), group, tuple(INLINE.findall(names))) for level, group, names in rows}
+    table = tomllib.loads((ROOT / "floors.toml").read_text(encoding="utf-8"))["floor"]
+    assert told == {(row["level"], row["group"], tuple(row["modules"])) for row in table}
+
+
+# --- the example strategy ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The strategy of docs/STRATEGIES.md, dropped where strategies are found; its name."""
+    text = (ROOT / "docs" / "STRATEGIES.md").read_text(encoding="utf-8")
+    (block,) = [found["body"] for found in FENCE.finditer(text) if found["language"] == "python"]
+    named = re.search(r"`strategies/(\w+)\.py`", text)
+    assert named
+    name = named[1]
+    (tmp_path / f"{name}.py").write_text(block, encoding="utf-8")
+    monkeypatch.setattr(strategies, "__path__", [*strategies.__path__, str(tmp_path)])
+    yield name
+    sys.modules.pop(f"strategies.{name}", None)
+
+
+def candles_of(close: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> CandleArrays:
+    opens = np.append(close[0], close[:-1])
+    return CandleArrays(
+        open_ms=np.arange(len(close), dtype=np.int64) * 900_000,
+        open=opens,
+        high=np.maximum(opens, close) + 0.5,
+        low=np.minimum(opens, close) - 0.5,
+        close=close,
+        volume=np.full(len(close), 1_000.0),
+    )
+
+
+def staircase(last: float) -> CandleArrays:
+    """Forty candles between 99 and 101, then one that closes at `last`."""
+    return candles_of(np.append(100.0 + np.tile([0.5, -0.5], 20), last))
+
+
+def test_the_example_strategy_runs_as_written(example: str) -> None:
+    manager = StrategyManager.from_config(TradingConfig(STRATEGY=example))
+    assert manager.names == (example,)
+    (up,) = manager.evaluate("XRP/USDC:USDC", staircase(103.0))
+    (down,) = manager.evaluate("XRP/USDC:USDC", staircase(97.0))
+    (inside,) = manager.evaluate("XRP/USDC:USDC", staircase(100.0))
+    assert isinstance(up, Signal)
+    assert up.direction is Direction.LONG
+    assert "range 99 to 101" in up.why
+    assert isinstance(down, Signal)
+    assert down.direction is Direction.SHORT
+    assert isinstance(inside, NoSignal)
+    assert inside.gate == "range"
+
+
+def test_the_example_strategy_cannot_see_the_future(example: str) -> None:
+    strategy = load_strategy(example, {"length": 5})
+    rows = np.arange(120.0)
+    candles = candles_of(100.0 + 5.0 * np.sin(rows / 9.0) + np.sin(rows * 2.3))
+    whole = strategy.signals(candles)
+    assert np.any(whole.direction)
+    for end in range(strategy.warmup, 120, 7):
+        part = CandleArrays(
+            *(getattr(candles, name)[:end] for name in CandleArrays.__dataclass_fields__)
+        )
+        assert strategy.signals(part).direction[-1] == whole.direction[end - 1]
+    with pytest.raises(Exception, match=r"breakout_v1\.length = 1"):
+        load_strategy(example, {"length": 1})
+
+
+def test_the_example_strategy_passes_the_lint(example: str) -> None:
+    text = Path(sys.modules["strategies"].__path__[-1], f"{example}.py").read_text("utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--stdin-filename", f"strategies/{example}.py"],
+        input=text,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
