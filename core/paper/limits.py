@@ -1,11 +1,17 @@
 """Who may ask and how often (floor 2c): key, signature, time window, weight and order counts."""
 
+import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from urllib.parse import urlencode
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from core.paper.errors import ApiError, refuse
 from core.paper.params import Params
@@ -18,6 +24,7 @@ MAX_RECV_WINDOW_MS = 60_000
 _AHEAD_MS = 1000
 _BAN_AFTER = 20
 _BAN_MS = 120_000
+_PEM_HEAD = "-----BEGIN PUBLIC KEY-----"
 _SIGNATURE = re.compile(r"(^|&)signature=[^&]*")
 
 
@@ -41,13 +48,36 @@ def signed_payload(query: str, body: str) -> str:
     ).removeprefix("&")
 
 
+def _socket_payloads(raw: Mapping[str, object]) -> Iterator[str]:
+    """Spellings of a socket request's signed text."""
+    pairs = sorted((name, value) for name, value in raw.items() if name != "signature")
+    lowered = [(k, str(v).lower() if isinstance(v, bool) else v) for k, v in pairs]
+    for spelt in (lowered, pairs):
+        yield "&".join(f"{name}={value}" for name, value in spelt)
+        yield urlencode(spelt)
+
+
 class Gatekeeper:
-    """Checks key, signature and timestamp exactly as received."""
+    """Checks key, signature and timestamp exactly as received.
+
+    `api_secret` is the shared secret, or the public half of an Ed25519 pair in PEM, of which the
+    exchange never sees the private one.
+    """
 
     def __init__(self, api_key: str, api_secret: str, now_ms: Callable[[], int]) -> None:
         self._key = api_key
         self._secret = api_secret
         self._now_ms = now_ms
+        self._public: Ed25519PublicKey | None = None
+        if api_secret.startswith(_PEM_HEAD):
+            loaded = load_pem_public_key(api_secret.encode())
+            if not isinstance(loaded, Ed25519PublicKey):
+                raise ValueError("the public key of a signature pair must be Ed25519")
+            self._public = loaded
+
+    @property
+    def is_ed25519(self) -> bool:
+        return self._public is not None
 
     def check(
         self, security: Security, key: str | None, query: str, body: str, params: Params
@@ -55,19 +85,49 @@ class Gatekeeper:
         """Raises ApiError -2014, -2015, -1102, -1021, -1022."""
         if security is Security.NONE:
             return
+        self._check_key(key)
+        if security is Security.SIGNED:
+            given = params.text("signature")
+            if not self._is_signed(given, signed_payload(query, body)):
+                raise refuse(-1022)
+            self._check_time(params)
+
+    def check_socket(
+        self,
+        security: Security,
+        raw: Mapping[str, object],
+        params: Params,
+        logged_on: str | None,
+    ) -> None:
+        """The same for a request by socket: the payload is all parameters, sorted by name.
+
+        Clients differ in how they write truth values and special characters there, and all of them
+        sign what they wrote: each spelling is tried.
+        """
+        self._check_key(params.optional("apiKey") or logged_on)
+        if security is not Security.SIGNED:
+            return
+        if logged_on is None:
+            given = params.text("signature")
+            if not any(self._is_signed(given, text) for text in _socket_payloads(raw)):
+                raise refuse(-1022)
+        self._check_time(params)
+
+    def _check_key(self, key: str | None) -> None:
         if not key:
             raise refuse(-2014)
         if not hmac.compare_digest(key.encode(), self._key.encode()):
             raise refuse(-2015)
-        if security is Security.SIGNED:
-            self._check_signature(query, body, params)
-            self._check_time(params)
 
-    def _check_signature(self, query: str, body: str, params: Params) -> None:
-        given = params.text("signature").lower()
-        wanted = sign(self._secret, signed_payload(query, body))
-        if not hmac.compare_digest(given.encode(), wanted.encode()):
-            raise refuse(-1022)
+    def _is_signed(self, given: str, payload: str) -> bool:
+        if self._public is None:
+            wanted = sign(self._secret, payload)
+            return hmac.compare_digest(given.lower().encode(), wanted.encode())
+        try:
+            self._public.verify(base64.b64decode(given, validate=True), payload.encode())
+        except (InvalidSignature, ValueError):  # ValueError: not base64
+            return False
+        return True
 
     def _check_time(self, params: Params) -> None:
         stamp = params.integer("timestamp")
@@ -159,6 +219,26 @@ class RateLimits:
             head["X-MBX-ORDER-COUNT-10S"] = str(self._orders_10s.used)
             head["X-MBX-ORDER-COUNT-1M"] = str(self._orders_1m.used)
         return head
+
+    def usage(self, *, orders: bool) -> list[dict[str, object]]:
+        """`rateLimits` of an answer by socket."""
+        now = self._now_ms()
+        rows = [("REQUEST_WEIGHT", "MINUTE", 1, self._weight)]
+        if orders:
+            rows.append(("ORDERS", "SECOND", 10, self._orders_10s))
+            rows.append(("ORDERS", "MINUTE", 1, self._orders_1m))
+        for *_, window in rows:
+            window.add(now, 0)
+        return [
+            {
+                "rateLimitType": kind,
+                "interval": interval,
+                "intervalNum": number,
+                "limit": window.limit,
+                "count": window.used,
+            }
+            for kind, interval, number, window in rows
+        ]
 
     def retry_after(self) -> str:
         """Seconds until the ban or the minute ends."""

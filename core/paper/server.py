@@ -18,7 +18,7 @@ from aiohttp import web
 from core.domain.ports import Clock
 from core.kernel.chance import Chance
 from core.kernel.supervisor import Supervisor
-from core.paper import routes_account, routes_public, routes_trade
+from core.paper import routes_account, routes_public, routes_trade, ws_api
 from core.paper.candles import CandleBook
 from core.paper.errors import ApiError, refuse
 from core.paper.exchange import PaperExchange
@@ -36,6 +36,7 @@ from core.paper.sockets import SocketDesk
 from core.paper.streams import StreamHub, encode
 from core.paper.tape import TradeTape
 from core.paper.user_stream import UserStream
+from core.paper.ws_api import WsApi
 
 _KEEPALIVE_S = 3600.0
 _SHUTDOWN_S = 2.0
@@ -122,6 +123,7 @@ class PaperServer:
         self._sockets = SocketDesk(self.hub, listed, clock, supervisor)
         tables = (routes_public.ROUTES, routes_trade.ROUTES, routes_account.ROUTES)
         self._routes = {route.key: route for table in tables for route in table}
+        self._ws_api = WsApi(self._desk, self._routes, self._gate, self.limits, self.faults, clock)
         self._admin = (
             Admin(
                 self.exchange,
@@ -271,6 +273,8 @@ class PaperServer:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         path = request.path
+        if path == ws_api.PATH and "Upgrade" in request.headers:
+            return await self._ws_api.serve(request)
         if not path.startswith(_API_PREFIXES) and "Upgrade" in request.headers:
             return await self._sockets.serve(request)
         body = (await request.read()).decode("utf-8", "replace")
