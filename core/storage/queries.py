@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from decimal import Decimal
 
+from core.domain.enums import Severity
 from core.domain.position import Trade
 from core.storage.database import Database, Param
 from core.storage.recorder import CHECKPOINT
@@ -157,6 +158,16 @@ async def events(
         (*params, limit),
     )
     return [Event(int(at or 0), str(name), str(sym), str(words)) for at, name, sym, words in rows]
+
+
+async def critical_alerts(database: Database, start_ms: int, end_ms: int) -> int:
+    """How many critical alerts were raised in the period."""
+    rows = await database.query(
+        "SELECT COUNT(*) FROM events WHERE kind = 'Alert' AND at_ms >= ? AND at_ms < ?"
+        " AND json_extract(detail, '$.severity') = ?",
+        (start_ms, end_ms, Severity.CRITICAL.value),
+    )
+    return int(rows[0][0] or 0)
 
 
 async def last_checkpoint(database: Database) -> tuple[int, int, str] | None:
