@@ -17,9 +17,10 @@ import pytest
 import main
 import strategies
 from core.config import TradingConfig
-from core.domain.enums import Direction
+from core.domain.enums import Direction, PaperFeed
 from core.domain.market import CandleArrays
 from core.domain.strategy import NoSignal, Signal
+from core.kernel.config_model import CATALOGUE
 from core.strategy_manager import StrategyManager, load_strategy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +33,8 @@ INLINE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 COMMAND = re.compile(r"^(?:sudo (?:-u \S+ )?)?(?:\S*/)?(?:python3?|py) +(?P<rest>.+)$")
+OTHER_NAMES = {"CANDLE_ARCHIVE", "KEY_FILE", "ALGO_UPDATE", "ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE"}
+"""Words that look like settings and are not: a variable of the tests, a pattern, events."""
 PROJECT = re.compile(r"^(?:bootstrap|main|validate_project|cleanup_project)\.py\b|^-m tools\.")
 
 
@@ -41,6 +44,10 @@ def ident(path: Path) -> str:
 
 def without_code(text: str) -> str:
     return INLINE.sub("", FENCE.sub("", text))
+
+
+def without_fences(document: Path) -> str:
+    return FENCE.sub("", document.read_text(encoding="utf-8"))
 
 
 def anchors(text: str) -> set[str]:
@@ -126,6 +133,49 @@ def test_the_translation_shows_the_same_commands_and_links() -> None:
     there = {found["target"] for found in LINK.finditer(english.read_text(encoding="utf-8"))}
     here = {found["target"] for found in LINK.finditer(russian.read_text(encoding="utf-8"))}
     assert there - {"README.ru.md"} == here - {"README.md"}
+
+
+# --- settings and names ---------------------------------------------------------------------------
+
+
+def test_settings_that_documents_name_exist() -> None:
+    known = set(CATALOGUE.names) | OTHER_NAMES
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        words = INLINE.findall(without_fences(document))
+        words += [line for fence in FENCE.finditer(text) for line in fence["body"].splitlines()]
+        named = {
+            found[0] for word in words if (found := re.match(r"[A-Z][A-Z0-9]*_[A-Z0-9_]+", word))
+        }
+        assert named - known == set(), ident(document)
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ru.md"])
+def test_the_replay_recipe_is_a_valid_configuration(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fences = FENCE.finditer((ROOT / name).read_text(encoding="utf-8"))
+    (recipe,) = [each["body"] for each in fences if each["body"].startswith("PAPER_FEED=")]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "klines").mkdir()
+    (tmp_path / ".env").write_text(recipe, encoding="utf-8")
+    config = TradingConfig.from_env(environ={}, overrides={"DRY_RUN": "true"})
+    assert config.paper_feed is PaperFeed.REPLAY
+    assert config.resolved_paper_speed(PaperFeed.REPLAY) is None
+
+
+def test_files_and_modules_that_documents_name_exist() -> None:
+    floors = (ROOT / "floors.toml").read_text(encoding="utf-8")
+    for document in DOCUMENTS:
+        for word in INLINE.findall(without_fences(document)):
+            if not re.fullmatch(
+                r"(?:core|tools|docs|deploy|tests|checks|telegram)[./][\w./-]*", word
+            ):
+                continue
+            path = word if "/" in word else word.replace(".", "/")
+            there = [ROOT / path, ROOT / f"{path}.py", (ROOT / path).parent.with_suffix(".py")]
+            found = any(each.exists() for each in there) or f'"{word}"' in floors
+            assert found, f"{ident(document)}: {word}"
 
 
 # --- architecture --------------------------------------------------------------------------------
