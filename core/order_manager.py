@@ -259,7 +259,9 @@ class OrderManager:
         instrument = self._instruments.instrument(approved.symbol)
         if instrument is None or self.busy(approved.symbol) or self.entries_blocked():
             return None
-        state = SymbolState(trade=_trade_of(approved, self._clock.now_ms()), instrument=instrument)
+        state = SymbolState(
+            trade=_trade_of(approved, self._exchange.exchange_now_ms()), instrument=instrument
+        )
         self._tracker.add(state)
         return state
 
@@ -282,7 +284,7 @@ class OrderManager:
 
     async def send_entry(self, state: SymbolState, approved: ApprovedEntry) -> None:
         """Journal and send the entry of a reserved symbol; facts tell what became of it."""
-        intent = _entry_intent(approved, self._clock.now_ms())
+        intent = _entry_intent(approved, self._exchange.exchange_now_ms())
         try:
             if await self._journal.intent_exists(approved.intent_id):
                 self._release(state, "decided and sent before this process started")

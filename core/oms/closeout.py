@@ -59,7 +59,7 @@ class CloseOut:
         trade = state.trade
         if was_never_opened(state):
             state.closed = True
-            trade.closed_ms = self._clock.now_ms()
+            trade.closed_ms = self._exchange.exchange_now_ms()
             await self._record(state, ExitReason.MANUAL)
             return
         if state.funding_seen:
@@ -68,7 +68,7 @@ class CloseOut:
         if reason is ExitReason.LIQUIDATION:
             trade.fees += await self._clearance_fee(state)
         trade.exit_reason = reason
-        trade.closed_ms = self._clock.now_ms()
+        trade.closed_ms = self._exchange.exchange_now_ms()
         state.closed = True
         if not await self._record(state, reason):
             return

@@ -205,7 +205,9 @@ class Keeper:
         while not state.closed:
             self._check_hold(state)
             self._announce(state)
-            step = decide_manage(state, self._clock.monotonic(), self._clock.now_ms())
+            # The exchange's time, which a jump of our wall clock cannot move.
+            now_ms = self._exchange.exchange_now_ms()
+            step = decide_manage(state, self._clock.monotonic(), now_ms)
             match step:
                 case Idle(until):
                     await state.manage.wait(self._manage_pause(state, until))
@@ -234,7 +236,7 @@ class Keeper:
         opened = state.trade.opened_ms
         if not limit or not opened or state.flatten_reason is not None:
             return
-        if state.position() != ZERO and self._clock.now_ms() - opened >= limit:
+        if state.position() != ZERO and self._exchange.exchange_now_ms() - opened >= limit:
             state.flatten_reason = ExitReason.MAX_HOLD
             state.protect.ring()
 
@@ -242,7 +244,8 @@ class Keeper:
         """Seconds until the longest hold is over."""
         if not self._rules.max_hold_ms or not state.trade.opened_ms:
             return _LOOK_AGAIN
-        left = state.trade.opened_ms + self._rules.max_hold_ms - self._clock.now_ms()
+        now_ms = self._exchange.exchange_now_ms()
+        left = state.trade.opened_ms + self._rules.max_hold_ms - now_ms
         return left / 1_000 if left > 0 else _LOOK_AGAIN
 
     async def _place_ladder(self, state: SymbolState, legs: tuple[Leg, ...]) -> None:

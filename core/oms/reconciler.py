@@ -259,8 +259,10 @@ class Reconciler:
             self._believe_exchange(state, actual, snapshot)
 
     async def _missed_fills(self, state: SymbolState) -> None:
+        # What an adopted position was made of lies before it and is in the adjustment already.
+        margin = 0 if state.adjustment else _TRADES_MARGIN_MS
         fills = await self._exchange.get_trades(
-            state.symbol, start_ms=state.trade.created_ms - _TRADES_MARGIN_MS
+            state.symbol, start_ms=state.trade.created_ms - margin
         )
         recent = self._tracker.recent(state.symbol)
         for fill in fills:
@@ -324,7 +326,8 @@ class Reconciler:
         instrument = self._instruments.instrument(row.symbol)
         if instrument is None:
             return None
-        state = adopt_position(row, instrument, self._rules, self._clock.now_ms())
+        now_ms = self._exchange.exchange_now_ms()
+        state = adopt_position(row, instrument, self._rules, now_ms)
         self._take_orders(state, snapshot.orders.get(row.symbol, []), snapshot)
         self._tracker.add(state)
         snapshot.repairs.append(f"{row.symbol} position {to_wire(row.quantity)} adopted")

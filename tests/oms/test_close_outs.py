@@ -57,9 +57,22 @@ def test_a_part_closed_from_the_phone_shrinks_the_stop(tmp_path: Path) -> None:
 def test_a_liquidation_is_accounted_as_such(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         daemon = await opened(world)
-        world.paper.exchange.liquidate(WIRE)
+        world.paper.exchange.risk.force(WIRE, "liquidate")
         fact = await closed(world, daemon)
         assert fact.reason is ExitReason.LIQUIDATION
+
+    in_world(tmp_path, story)
+
+
+def test_a_deleveraging_shrinks_or_ends_the_position_and_is_accounted(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        daemon = await opened(world)
+        world.paper.exchange.risk.force(WIRE, "adl")
+        await world.wait(lambda: world.stops() == world.position())
+        if world.position():
+            await daemon.orders.close_position(SYMBOL)
+        fact = await closed(world, daemon)
+        assert fact.reason in (ExitReason.ADL, ExitReason.MANUAL)
 
     in_world(tmp_path, story)
 
@@ -202,7 +215,7 @@ def test_wall_clock_jumps_of_an_hour_harm_nothing(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         daemon = await opened(world)
         for jump in (3_600.0, -7_200.0, 3_600.0):
-            world.clock.shift(jump)
+            world.machine.shift(jump)
             await world.clock.sleep(40)
             assert world.position() == 100
             assert world.stops() == 100
@@ -212,6 +225,21 @@ def test_wall_clock_jumps_of_an_hour_harm_nothing(tmp_path: Path) -> None:
         world.feed.push(WIRE, "1.9700")
         fact = await closed(world, daemon)
         assert fact.reason is ExitReason.STOP_LOSS
+
+    in_world(tmp_path, story)
+
+
+def test_the_longest_hold_is_counted_in_real_time_not_in_clock_jumps(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.max_hold_ms = 2 * 3_600_000
+        daemon = await opened(world)
+        world.machine.shift(3 * 3_600.0)
+        await world.clock.sleep(3_600)
+        assert world.position() == 100
+        await world.clock.sleep(3_700)
+        fact = await closed(world, daemon)
+        assert fact.reason is ExitReason.MAX_HOLD
+        assert 7_200_000 <= fact.closed_ms - fact.opened_ms < 7_210_000
 
     in_world(tmp_path, story)
 

@@ -98,6 +98,7 @@ class Ground:
     rest: str
     ws: str
     inline: bool = True
+    max_hold_ms: int = 0
 
 
 class Daemon:
@@ -130,7 +131,7 @@ class Daemon:
                 instance="bot1",
                 quote="USDC",
                 verify_timeout_s=1.5,
-                max_hold_ms=0,
+                max_hold_ms=world.max_hold_ms,
                 reconcile_interval_s=30.0,
                 working_type=WorkingType.MARK_PRICE,
                 take_profit=TakeProfitStyle.LIMIT,
@@ -187,7 +188,10 @@ class World:
     def __init__(self, folder: Path, loop: asyncio.AbstractEventLoop, price: str) -> None:
         self.folder = folder
         self.clock = SimulatedClock(EPOCH_MS, loop)
+        self.machine = SimulatedClock(EPOCH_MS, loop)
+        """The daemon's own clock: what an NTP step on its machine moves."""
         self.failures = Failures()
+        self.max_hold_ms = 0
         self.feed = HandFeed({WIRE: price}, EPOCH_MS)
         self._outside = Supervisor(self.clock, self.failures.task)
         self.paper = PaperServer(
@@ -212,7 +216,12 @@ class World:
 
     async def daemon(self, foreign: ForeignPolicy = ForeignPolicy.IGNORE) -> Daemon:
         ground = Ground(
-            self.folder, self.clock, self.failures, self.endpoints.rest, self.endpoints.ws
+            self.folder,
+            self.machine,
+            self.failures,
+            self.endpoints.rest,
+            self.endpoints.ws,
+            max_hold_ms=self.max_hold_ms,
         )
         made = Daemon(ground, foreign)
         await made.start()
