@@ -45,7 +45,7 @@ class Universe:
 
     async def choose(self) -> None:
         """Choose anew and set leverage and margin type of what is new. Raises VenueError."""
-        candidates = await self._candidates()
+        candidates = await read_candidates(self._client)
         balances = await self._client.get_balances()
         self._orders.load_settings(await self._client.get_symbol_configs())
         quote = self._config.resolved_quote_coin
@@ -57,25 +57,6 @@ class Universe:
             await self._orders.prepare_symbol(symbol, self._config.leverage_default)
         if chosen.added or chosen.removed:
             self._tell(chosen.symbols, len(chosen.skipped))
-
-    async def _candidates(self) -> list[Candidate]:
-        instruments, tickers, tops = await asyncio.gather(
-            self._client.get_instruments(),
-            self._client.get_tickers(),
-            self._client.get_book_tops(),
-        )
-        found = []
-        for instrument in instruments:
-            ticker, top = tickers.get(instrument.symbol), tops.get(instrument.symbol)
-            found.append(
-                Candidate(
-                    instrument=instrument,
-                    price=ticker.last if ticker else None,
-                    quote_volume=ticker.quote_volume if ticker else ZERO,
-                    spread=top.spread_ratio if top else None,
-                )
-            )
-        return found
 
     def _tell(self, symbols: tuple[str, ...], skipped: int) -> None:
         names = ", ".join(symbol.split("/")[0] for symbol in symbols) or "none"
@@ -94,3 +75,22 @@ class Universe:
                 self._log("symbols", "WARNING", f"choice kept, the exchange was not read: {error}")
                 continue
             self._market.set_symbols(self.symbols)
+
+
+async def read_candidates(client: OptimizedExchangeClient) -> list[Candidate]:
+    """Every contract with its price, volume and spread now. Raises VenueError."""
+    instruments, tickers, tops = await asyncio.gather(
+        client.get_instruments(), client.get_tickers(), client.get_book_tops()
+    )
+    found = []
+    for instrument in instruments:
+        ticker, top = tickers.get(instrument.symbol), tops.get(instrument.symbol)
+        found.append(
+            Candidate(
+                instrument=instrument,
+                price=ticker.last if ticker else None,
+                quote_volume=ticker.quote_volume if ticker else ZERO,
+                spread=top.spread_ratio if top else None,
+            )
+        )
+    return found
