@@ -14,6 +14,7 @@ from core.assembly.exit_codes import ExitCode
 from core.config import TradingConfig, explain, render_effective
 from core.domain.errors import ConfigError
 from core.kernel.build_info import VERSION, commit, python_version
+from core.kernel.signals import interruptible
 
 _NO_KEYS = "no API keys are configured"
 
@@ -79,7 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return ExitCode.OK
         if args.check:
             print(render_effective(config))
-        return run_daemon(config, RunOptions(once=args.once, check=args.check))
+        with interruptible():
+            return run_daemon(config, RunOptions(once=args.once, check=args.check))
+    except KeyboardInterrupt:
+        print("stopped by a signal before anything was begun", file=sys.stderr)
+        return ExitCode.OK
     except ConfigError as error:
         for problem in error.problems:
             print(f"configuration: {problem}", file=sys.stderr)

@@ -237,14 +237,15 @@ class TradeEngine:
 def refused(refusal: Refusal) -> str:
     """The check that said no with its numbers, and what the signal was."""
     verdict = next(check for check in refusal.checks if not check.passed)
-    numbers = " ".join(f"{key}={value}" for key, value in verdict.numbers.items())
+    numbers = " ".join(
+        value if key == "reason" else f"{key}={value}" for key, value in verdict.numbers.items()
+    )
     return f"{numbers} | {refusal.why}"
 
 
 def approved_words(approved: ApprovedEntry) -> str:
     sizing = approved.sizing
     return (
-        f"{to_wire(approved.quantity)}, risk {round(sizing.risk, 2)} "
-        f"({round(sizing.risk_pct, 2)} %), {sizing.leverage}x, "
+        f"{to_wire(approved.quantity)} x{sizing.leverage}, "
         f"limited by {sizing.limited_by} | {approved.why}"
     )

@@ -6,13 +6,28 @@ handler may interrupt any line of the program, so it does nothing but hand the n
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 STOP_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
 )
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Until a loop listens, every stop signal interrupts as Ctrl-C does: KeyboardInterrupt.
+
+    For the main thread only.
+    """
+    before = {number: signal.signal(number, signal.default_int_handler) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 class StopSignals:

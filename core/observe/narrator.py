@@ -83,6 +83,8 @@ class Narrator:
     def _on_candle(self, fact: CandleEvaluated) -> None:
         gate = f" ({fact.gate})" if fact.gate else ""
         detail = fact.detail.removeprefix(f"{fact.gate}: ")
+        if fact.gate:  # what the refused signal was stands in its decision record
+            detail = detail.partition(" | ")[0]
         self._log(
             "engine",
             "INFO",
