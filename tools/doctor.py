@@ -1,0 +1,15 @@
+"""Alias of `tools.quick_check` (floor 8)."""
+
+import sys
+from pathlib import Path
+
+# Run as a file (python tools/doctor.py) the folder above is not on the path.
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools.quick_check import main
+
+__all__ = ["main"]
+
+if __name__ == "__main__":
+    sys.exit(main())
