@@ -10,6 +10,10 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
+# Run as a file (python tools/config_reference.py) the folder above is not on the path.
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from core.kernel.config_meta import FILE_SUFFIX, SettingInfo
 from core.kernel.config_model import CATALOGUE
 

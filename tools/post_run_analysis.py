@@ -63,7 +63,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     made.add_argument(
         "--gate",
         action="store_true",
-        help=f"exit 1 unless {GATE_TRADES} trades closed, more than {GATE_WIN_RATE:.0%} won, "
+        help=f"exit 1 unless {GATE_TRADES} trades closed, more than {GATE_WIN_RATE:.0%}% won, "
         "no critical error",
     )
     return made.parse_args(argv)

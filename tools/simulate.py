@@ -13,6 +13,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+# Run as a file (python tools/simulate.py) the folder above is not on the path.
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from core.simulation.schedule import FaultKind
 from tools.simulation.campaign import SeedResult, run_seed
 
