@@ -33,7 +33,7 @@ TICKERS_EVERY_S = 60.0
 PRICES_EVERY_S = 5.0
 WATCH_EVERY_S = 1.0
 SILENCE_LIMITS_S = {StreamRoute.MARKET: 15.0, StreamRoute.PUBLIC: 60.0}
-"""Mark prices come every second; book tops only when something moves."""
+"""Mark prices come every three seconds; book tops only when something moves."""
 SYMBOL_SILENCE_S = 60.0
 STREAM_GRACE_MS = 4_000
 """The closing push may come two seconds after the boundary."""

@@ -107,9 +107,9 @@ def test_each_stream_travels_on_its_own_route() -> None:
             assert dict(world.streams()) == {
                 "market": [
                     "xrpusdc@kline_15m",
-                    "xrpusdc@markPrice@1s",
+                    "xrpusdc@markPrice",
                     "dogeusdc@kline_15m",
-                    "dogeusdc@markPrice@1s",
+                    "dogeusdc@markPrice",
                 ],
                 "public": ["xrpusdc@bookTicker", "dogeusdc@bookTicker"],
             }
@@ -149,7 +149,7 @@ def test_frames_become_values() -> None:
             await market.send_str(kline("xrpusdc@kline_15m", closed=True))
             mark = {"e": "markPriceUpdate", "E": 9, "s": "XRPUSDC", "p": "0.50010000", "r": ""}
             await market.send_str(
-                json.dumps({"stream": "xrpusdc@markPrice@1s", "data": {**mark, "T": 11}})
+                json.dumps({"stream": "xrpusdc@markPrice", "data": {**mark, "T": 11}})
             )
             await public.send_str(book("xrpusdc@bookTicker", "0.4998"))
             await public.send_str(book("xrpusdc@bookTicker", "0.4999"))
@@ -201,7 +201,7 @@ def test_symbols_outside_ascii_find_their_way() -> None:
             await market.send_str(json.dumps(plain, ensure_ascii=False, separators=(",", ":")))
             await world.clock.sleep(0.1)
             assert [name for name, _ in world.ear.candles] == [symbol, symbol]
-            assert ("market", ["币安usdc@kline_15m", "币安usdc@markPrice@1s"]) in world.streams()
+            assert ("market", ["币安usdc@kline_15m", "币安usdc@markPrice"]) in world.streams()
 
     virtually(main)
 
