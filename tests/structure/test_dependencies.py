@@ -8,7 +8,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.]+)(?P<marker>\s*;.*)?$")
-IMPORT_NAMES = {"python-dotenv": "dotenv", "ta-lib": "talib", "pytest-asyncio": "pytest_asyncio"}
+IMPORT_NAMES = {
+    "python-dotenv": "dotenv",
+    "python-telegram-bot": "telegram",
+    "ta-lib": "talib",
+    "pytest-asyncio": "pytest_asyncio",
+}
 NOT_IMPORTED = {"mypy", "ruff", "pytest-asyncio"}  # run as programs or as a plug-in
 
 

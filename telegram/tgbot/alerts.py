@@ -1,0 +1,249 @@
+"""The alert desk (floor 5): what is told, how often, and until when.
+
+Repetitions of one key are coalesced, a burst becomes a digest, and the number of what could not be
+kept is told. A critical alert is on disk before it is told, never dropped, and repeated at growing
+pauses until somebody has acknowledged it; the repetition says so and goes to every route.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.domain.enums import Severity
+from core.domain.facts import DaemonFact, TradeClosed
+from core.domain.ports import Clock
+from tgbot.notices import Notice, notice_of
+from tgbot.render import Card, clock_text, span, text
+from tgbot.state import OpenCritical, Remembered
+
+GATHER_S = 0.3
+PAUSE_S = 1.0
+QUIET_S = 60.0
+"""A key told once waits this long before it is told again, with a count."""
+REPEAT_MS = (300_000, 600_000, 1_200_000, 1_800_000)
+"""Pauses before a critical alert is repeated; the last one stays."""
+KEPT = 500
+CRITICALS_KEPT = 1_000
+_ALONE = 3
+_DIGEST = 20
+_TOGETHER = 8
+"""Critical alerts of one message: their numbers must fit into its button."""
+_OVERFLOW = "overflow"
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One message for every route. `numbers` are the critical alerts it would acknowledge.
+
+    `report` marks what everybody gets, however unimportant.
+    """
+
+    card: Card
+    severity: Severity
+    playbook: str = ""
+    numbers: tuple[int, ...] = ()
+    repeated: bool = False
+    report: bool = False
+    photo: bytes = b""
+
+
+class Route(Protocol):
+    """A way to the operator. `tell` keeps the message and returns at once."""
+
+    def tell(self, telling: Telling) -> None: ...
+
+
+class AlertDesk:
+    """`on_fact` and `offer` never wait; `run` is one supervised task.
+
+    `save` puts the remembered state on disk and reports a failure itself.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        remembered: Remembered,
+        routes: Sequence[Route],
+        *,
+        badge: Callable[[], str],
+        quote: str,
+        save: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._clock = clock
+        self._state = remembered
+        self._routes = routes
+        self._badge = badge
+        self._quote = quote
+        self._save = save
+        self._pending: dict[str, Notice] = {}
+        self._told_at: dict[str, float] = {}
+        self._lost = 0
+        self._wake = asyncio.Event()
+        self.streak = 0
+        self.offered = 0
+        self.told = 0
+
+    @property
+    def unacknowledged(self) -> tuple[OpenCritical, ...]:
+        return tuple(self._state.criticals.values())
+
+    # --- in --------------------------------------------------------------------------------------
+
+    def on_fact(self, fact: DaemonFact) -> None:
+        if isinstance(fact, TradeClosed):
+            won = fact.net > 0
+            same = (self.streak > 0) == won and self.streak != 0
+            self.streak = (self.streak if same else 0) + (1 if won else -1)
+        notice = notice_of(fact, self._quote, self.streak)
+        if notice is not None:
+            self.offer(notice)
+
+    def offer(self, notice: Notice) -> None:
+        self.offered += 1
+        if notice.severity is Severity.CRITICAL:
+            self._note_critical(notice)
+        else:
+            self._note(notice)
+        self._wake.set()
+
+    def _note(self, notice: Notice) -> None:
+        known = self._pending.pop(notice.key, None)
+        if known is None and len(self._pending) >= KEPT:
+            victim = next(
+                (key for key, held in self._pending.items() if held.severity is Severity.INFO),
+                next(iter(self._pending)),
+            )
+            self._lost += self._pending.pop(victim).count
+        self._pending[notice.key] = notice if known is None else known.again(notice)
+
+    def _note_critical(self, notice: Notice) -> None:
+        key = notice.key
+        if key not in self._state.criticals and len(self._state.criticals) >= CRITICALS_KEPT:
+            key = _OVERFLOW
+        now = self._clock.now_ms()
+        known = self._state.criticals.get(key)
+        if known is not None:
+            known.count += 1
+            known.text = "\n".join(line for block in notice.blocks for line in block.lines)
+            known.next_ms = min(known.next_ms, now + round(QUIET_S * 1_000))
+            return
+        self._state.criticals[key] = OpenCritical(
+            number=self._state.next_number,
+            key=key,
+            title=notice.title,
+            text="\n".join(line for block in notice.blocks for line in block.lines),
+            playbook=notice.playbook,
+            first_ms=notice.at_ms,
+            next_ms=now,
+        )
+        self._state.next_number += 1
+
+    def acknowledge(self, numbers: Sequence[int]) -> int:
+        """Forget these critical alerts; returns how many were open."""
+        keys = [key for key, entry in self._state.criticals.items() if entry.number in numbers]
+        for key in keys:
+            del self._state.criticals[key]
+        self._wake.set()
+        return len(keys)
+
+    # --- out -------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Tell what is due, for ever."""
+        while True:
+            await self._wait_due()
+            await self._clock.sleep(GATHER_S)
+            await self.flush()
+            await self._clock.sleep(PAUSE_S)
+
+    async def flush(self) -> None:
+        """Tell everything that is due now."""
+        self._wake.clear()
+        due = self._due_criticals()
+        await self._save()
+        for start in range(0, len(due), _TOGETHER):
+            self.send(self._critical_telling(due[start : start + _TOGETHER]))
+        self._tell_rest()
+
+    async def _wait_due(self) -> None:
+        pause = self._seconds_to_due()
+        try:
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
+        except TimeoutError:
+            return  # something became due
+
+    def _seconds_to_due(self) -> float | None:
+        """Until something waits no longer; None when nothing is held."""
+        now = self._clock.monotonic()
+        waits = [
+            (entry.next_ms - self._clock.now_ms()) / 1_000
+            for entry in self._state.criticals.values()
+        ]
+        waits += [self._told_at.get(key, now - QUIET_S) + QUIET_S - now for key in self._pending]
+        return max(min(waits), 0.0) if waits else None
+
+    def _due_criticals(self) -> list[OpenCritical]:
+        now = self._clock.now_ms()
+        due = [entry for entry in self._state.criticals.values() if entry.next_ms <= now]
+        for entry in due:
+            entry.next_ms = now + REPEAT_MS[min(entry.told, len(REPEAT_MS) - 1)]
+            entry.told += 1
+        return due
+
+    def _critical_telling(self, entries: Sequence[OpenCritical]) -> Telling:
+        repeated = any(entry.told > 1 for entry in entries)
+        blocks = [text(*(_critical_line(entry) for entry in entries))]
+        if repeated:
+            waited = self._clock.now_ms() - min(entry.first_ms for entry in entries)
+            blocks.append(text(f"nobody has acknowledged this for {span(waited)}"))
+        title = entries[0].title if len(entries) == 1 else f"🚨 {len(entries)} CRITICAL"
+        return Telling(
+            Card(f"{self._badge()} · {title}", tuple(blocks)),
+            Severity.CRITICAL,
+            next((entry.playbook for entry in entries if entry.playbook), ""),
+            tuple(entry.number for entry in entries),
+            repeated,
+        )
+
+    def _tell_rest(self) -> None:
+        now = self._clock.monotonic()
+        self._told_at = {key: at for key, at in self._told_at.items() if now - at < QUIET_S}
+        due = [notice for key, notice in self._pending.items() if key not in self._told_at]
+        for notice in due:
+            del self._pending[notice.key]
+            self._told_at[notice.key] = now
+        if len(due) <= _ALONE and not self._lost:
+            for notice in due:
+                self.send(Telling(notice.card(self._badge()), notice.severity, notice.playbook))
+        elif due or self._lost:
+            self.send(self._digest(due))
+
+    def _digest(self, due: Sequence[Notice]) -> Telling:
+        loud = sorted(due, key=lambda notice: notice.severity is Severity.INFO)[:_DIGEST]
+        lines = [
+            f"{clock_text(notice.at_ms)} {notice.short}"
+            + (f" (×{notice.count})" if notice.count > 1 else "")
+            for notice in sorted(loud, key=lambda notice: notice.at_ms)
+        ]
+        total = sum(notice.count for notice in due) + self._lost
+        shown = sum(notice.count for notice in loud)
+        if total > shown:
+            lines.append(f"… and {total - shown} more, see /logs")
+        self._lost = 0
+        severity = Severity.INFO
+        if any(notice.severity is Severity.WARNING for notice in due):
+            severity = Severity.WARNING
+        return Telling(Card(f"{self._badge()} · 🗂 {total} messages", (text(*lines),)), severity)
+
+    def send(self, telling: Telling) -> None:
+        """Give one message to every route now."""
+        self.told += 1
+        for route in self._routes:
+            route.tell(telling)
+
+
+def _critical_line(entry: OpenCritical) -> str:
+    times = f" (×{entry.count})" if entry.count > 1 else ""
+    return f"{clock_text(entry.first_ms)} {entry.text}{times}"

@@ -1,0 +1,173 @@
+"""Live state as messages (floor 5): pure, one function per command that shows something."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from core.domain.commands import CloseReport, DayView, PanicReport, StatusView, WhyLine
+from core.domain.facts import CandleEvaluated
+from core.domain.position import PositionView
+from core.risk_guard import RiskView
+from tgbot.notices import profit_factor, streak_text
+from tgbot.render import (
+    Block,
+    base,
+    clock_text,
+    columns,
+    money,
+    percent,
+    price,
+    signed,
+    span,
+    table,
+    text,
+)
+
+_SIGNALS_SHOWN = 6
+
+
+def status(
+    view: StatusView, risk: RiskView, signals: Mapping[str, CandleEvaluated], now_ms: int
+) -> tuple[Block, ...]:
+    rows = [
+        ("feed", view.feed),
+        ("up", span(view.uptime_s * 1_000)),
+        ("equity", f"{money(view.equity)} {view.quote_coin}"),
+        ("today", f"{signed(risk.realized_today)} {view.quote_coin}"),
+        ("positions", f"{len(view.positions)} of {risk.max_positions}"),
+        ("streams", f"user {view.user_stream.value}"),
+        ("", f"market {view.market_stream.value}"),
+        ("entries", "allowed" if not view.entries_blocked else "stopped"),
+    ]
+    blocks = [table(rows)]
+    if view.entries_blocked:
+        blocks.append(text(f"⛔ {view.entries_blocked}"))
+    if view.positions:
+        blocks.append(positions(view.positions, now_ms)[0])
+    newest = sorted(signals.values(), key=lambda fact: (-fact.at_ms, fact.symbol))[:_SIGNALS_SHOWN]
+    if newest:
+        blocks.append(
+            table(
+                (base(fact.symbol), f"{clock_text(fact.at_ms)} {fact.gate or fact.verdict}")
+                for fact in newest
+            )
+        )
+    return tuple(blocks)
+
+
+def positions(held: Sequence[PositionView], now_ms: int) -> tuple[Block, ...]:
+    if not held:
+        return (text("no open positions"),)
+    blocks = []
+    for view in held:
+        name = base(view.symbol)
+        stop = "NONE" if view.stop_price is None else price(view.stop_price)
+        covered = view.stop_price is not None and view.stop_quantity >= abs(view.quantity)
+        rows = [
+            (view.direction.value, f"{name} {abs(view.quantity):f} ×{view.leverage}"),
+            ("entry", price(view.entry_price)),
+            ("stop", stop if covered else f"{stop} covers {view.stop_quantity:f} ⚠️"),
+            ("booked", f"{signed(view.realized - view.fees)} after fees"),
+            ("held", span(now_ms - view.opened_ms)),
+        ]
+        blocks.append(table(rows))
+    return tuple(blocks)
+
+
+def risk(view: RiskView, quote: str, now_ms: int) -> tuple[Block, ...]:
+    limit = "none" if view.daily_limit is None else f"{money(view.daily_limit)} {quote}"
+    equity = "-" if view.equity is None else money(view.equity)
+    peak = "-" if view.peak_equity is None else money(view.peak_equity)
+    rows = [
+        ("entries", "allowed" if view.allowed else "stopped"),
+        ("today", f"{signed(view.realized_today)} {quote}"),
+        ("open loss", money(view.open_loss)),
+        ("day limit", limit),
+        ("trades", f"{view.trades_today}, profit factor {profit_factor(view.profit_factor_today)}"),
+        ("SL streak", f"{view.sl_streak} of {view.max_sl_streak}"),
+        ("positions", f"{view.positions} of {view.max_positions}"),
+        ("equity", f"{equity}, peak {peak}"),
+        ("drawdown", percent(view.drawdown)),
+    ]
+    if view.cooldown_until_ms > now_ms:
+        rows.append(("cooldown", f"{span(view.cooldown_until_ms - now_ms)} more"))
+    blocks = [table(rows)]
+    if not view.allowed:
+        blocks.append(text(f"⛔ {view.reason}"))
+    if view.halt is not None:
+        blocks.append(text(f"halted by {view.halt.who}: {view.halt.reason}; /resume clears it"))
+    return tuple(blocks)
+
+
+def summary(view: DayView, quote: str, streak: int) -> tuple[Block, ...]:
+    rate = f"{100 * view.wins / view.trades:.0f} %" if view.trades else "-"
+    rows = [
+        ("trades", f"{view.trades}, won {view.wins} ({rate})"),
+        ("gross", signed(view.gross)),
+        ("fees", signed(-view.fees)),
+        ("funding", signed(view.funding)),
+        ("net", f"{signed(view.net)} {quote}"),
+        ("factor", profit_factor(view.profit_factor)),
+        ("streak", streak_text(streak)),
+    ]
+    return (table(rows), *_standouts(view))
+
+
+def _standouts(view: DayView) -> tuple[Block, ...]:
+    rows = [("best", _named(row)) for row in view.best]
+    rows += [("worst", _named(row)) for row in view.worst]
+    return (table(rows),) if rows else ()
+
+
+def _named(row: tuple[str, Decimal]) -> str:
+    return f"{base(row[0])} {signed(row[1])}"
+
+
+def performance(periods: Sequence[tuple[str, DayView]], quote: str) -> tuple[Block, ...]:
+    rows = [("", "trades", "won", f"net {quote}", "factor")]
+    rows += [
+        (
+            name,
+            str(view.trades),
+            f"{100 * view.wins / view.trades:.0f}%" if view.trades else "-",
+            signed(view.net),
+            profit_factor(view.profit_factor),
+        )
+        for name, view in periods
+    ]
+    return (columns(rows), *_standouts(periods[-1][1]))
+
+
+def why(lines: Sequence[WhyLine]) -> tuple[Block, ...]:
+    if not lines:
+        return (text("no decisions recorded yet"),)
+    return tuple(
+        text(
+            f"{clock_text(line.at_ms)} {base(line.symbol)}: "
+            f"{line.verdict}{f' ({line.gate})' if line.gate else ''}",
+            f"   {line.text}",
+        )
+        for line in lines
+    )
+
+
+def closed(report: CloseReport) -> str:
+    mark = "✅" if report.closed else "❌"
+    return f"{mark} {base(report.symbol)} {report.detail}".rstrip()
+
+
+def panic(report: PanicReport, quote: str) -> tuple[Block, ...]:
+    blocks = [text(*(closed(one) for one in report.closed))] if report.closed else []
+    if report.proof:
+        blocks.append(table((row.what, str(row.count)) for row in report.proof))
+    if report.realized is not None:
+        blocks.append(text(f"realised {signed(report.realized)} {quote}"))
+    if report.problem:
+        blocks.append(text(f"❌ {report.problem}"))
+    blocks.append(
+        text(
+            "the exchange shows nothing of ours any more"
+            if report.clean
+            else "NOT CLEAN: look at the exchange yourself, then send /panic again"
+        )
+    )
+    return tuple(blocks)
