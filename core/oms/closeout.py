@@ -13,6 +13,7 @@ from core.domain.money import ZERO
 from core.domain.ports import Clock, ExchangePort, FactPublisher, JournalPort, RiskPort
 from core.oms.state import SymbolState, was_never_opened
 
+_HOUR_MS = 3_600_000
 _FOREIGN_PREFIXES = (
     ("autoclose-", ExitReason.LIQUIDATION),
     ("adl_autoclose", ExitReason.ADL),
@@ -62,7 +63,7 @@ class CloseOut:
             trade.closed_ms = self._exchange.exchange_now_ms()
             await self._record(state, ExitReason.MANUAL)
             return
-        if state.funding_seen:
+        if state.funding_seen or self._met_a_full_hour(trade.opened_ms):
             trade.funding = await self._funding(state)
         reason = exit_reason(state)
         if reason is ExitReason.LIQUIDATION:
@@ -108,6 +109,11 @@ class CloseOut:
                 )
             )
             return True
+
+    def _met_a_full_hour(self, opened_ms: int) -> bool:
+        """Funding is settled on full hours. Its event may have been lost, or told to a process that
+        is gone, so whoever held a position over one asks."""
+        return opened_ms // _HOUR_MS != self._exchange.exchange_now_ms() // _HOUR_MS
 
     async def _clearance_fee(self, state: SymbolState) -> Decimal:
         """What a liquidation costs besides the commission (income INSURANCE_CLEAR, negative)."""

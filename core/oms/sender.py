@@ -83,16 +83,21 @@ class Sender:
                 return record
             if await self._send_once(state, record, lane) or left == 0:
                 return record
+            # Known before the pause: an entry without a living attempt would count as finished,
+            # its episode would be closed, and the fill of the next attempt belong to nobody.
+            refused, record = record, self.record(state, record.intent, record.attempt + 1)
             await self._clock.sleep(_PAUSE)
             if not self._still_wanted(state, record):
-                return record
-            record = self.record(state, record.intent, record.attempt + 1)
+                self._evidence.settle(
+                    state, record, OrderStatus.DENIED, "local", "not wanted any more"
+                )
+                return refused
         return record
 
     def _still_wanted(self, state: SymbolState, record: OrderRecord) -> bool:
         """An entry is repeated only if nothing of it exists; exits only while a position does."""
         if record.purpose is Purpose.ENTRY:
-            return state.position() == 0
+            return state.position() == 0 and state.flatten_reason is None
         return state.position() != 0
 
     async def _make_durable(self, record: OrderRecord) -> bool:

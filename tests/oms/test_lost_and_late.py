@@ -1,0 +1,68 @@
+"""What a pause or a silence must not cost: the second attempt's fill, and funding (INV-01, 10)."""
+
+from pathlib import Path
+
+from support.world import WIRE, World, approved, in_world
+
+from core.domain.enums import OrderStatus
+from core.domain.facts import OrderChanged, PositionOpened, TradeClosed
+from core.paper.faults import EventFault, RestFault
+
+ORDER = "POST /fapi/v1/order"
+OVERLOADED = RestFault(
+    ORDER, status=503, code=-1008, msg="Request throttled by system-level protection."
+)
+
+
+def test_an_entry_accepted_at_its_second_attempt_belongs_to_its_trade(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        daemon = await world.daemon()
+        world.paper.faults.rest.append(OVERLOADED)
+        await daemon.orders.place_order(approved())
+        await world.wait(lambda: world.stops() == 100, timeout=2.0)
+        await world.wait(lambda: daemon.of(PositionOpened), timeout=2.0)
+        assert world.position() == 100
+        assert daemon.orders.foreign_positions() == ()
+        await daemon.stop()
+
+    in_world(tmp_path, story)
+
+
+def test_an_entry_that_is_given_up_between_attempts_is_not_sent_again(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        daemon = await world.daemon()
+        world.paper.faults.rest.append(OVERLOADED)
+        state = daemon.orders.reserve(approved())
+        assert state is not None
+        daemon.supervisor.spawn("entry", lambda: daemon.orders.send_entry(state, approved()))
+        await world.wait(lambda: world.paper.requests[ORDER] == 1 and len(state.orders) == 2)
+        report = await daemon.orders.close_position(state.symbol)
+        assert report.closed
+        assert world.paper.requests[ORDER] == 1
+        assert world.position() == 0
+        denied = [fact for fact in daemon.of(OrderChanged) if isinstance(fact, OrderChanged)]
+        assert denied[-1].status is OrderStatus.DENIED
+        await daemon.stop()
+
+    in_world(tmp_path, story)
+
+
+def test_funding_whose_event_was_lost_is_counted(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        daemon = await world.daemon()
+        await daemon.orders.place_order(approved())
+        await world.wait(lambda: daemon.of(PositionOpened))
+        world.paper.faults.events.append(EventFault("ACCOUNT_UPDATE", copies=0, times=0))
+        await world.clock.sleep(3_300)
+        world.feed.push(WIRE, "2.0001")
+        assert world.paper.funding_total("USDC") != 0
+        world.paper.faults.clear()
+        world.feed.push(WIRE, "1.9700")
+        await world.wait(lambda: daemon.of(TradeClosed), timeout=60)
+        fact = daemon.of(TradeClosed)[0]
+        assert isinstance(fact, TradeClosed)
+        assert fact.funding == world.paper.funding_total("USDC")
+        assert fact.net == world.wallet_change()
+        await daemon.stop()
+
+    in_world(tmp_path, story)
