@@ -19,7 +19,7 @@ from core.domain.enums import (
     Purpose,
     Severity,
 )
-from core.domain.errors import StorageError, VenueError
+from core.domain.errors import CredentialsDead, StorageError, VenueError
 from core.domain.facts import (
     AccountConfigUpdate,
     Alert,
@@ -39,6 +39,7 @@ from core.oms.state import SymbolState, Wake
 
 _DEGRADED_INTERVAL_S = 2.0
 _RETRY_RECONCILE_S = 1.0
+_DEAD_KEY_S = 60.0  # a key the exchange refuses does not get better by asking
 _SPACING_S = 0.5
 
 
@@ -75,6 +76,7 @@ class OrderManager:
         self._reconciled_epoch = -1
         self._stopping = False
         self._panicking = False
+        self._unread: VenueError | None = None
         self._resync = Wake()
         self._resync_reason = "start"
 
@@ -147,6 +149,10 @@ class OrderManager:
             return "user stream down: entries stopped, exits active"
         if not self.reconciled:
             return "not reconciled with the exchange yet"
+        if isinstance(self._unread, CredentialsDead):
+            return "the exchange refuses our key: entries stopped"
+        if self._unread is not None:
+            return "the exchange could not be read at the last reconcile"
         return ""
 
     # --- reconcile -------------------------------------------------------------------------------
@@ -161,8 +167,12 @@ class OrderManager:
         try:
             adopted = await self._reconciler.run(trigger)
         except VenueError as error:
-            self._alert(Severity.WARNING, "reconcile", f"reconcile failed: {error}")
+            self._unread = error
+            dead = isinstance(error, CredentialsDead)
+            severity = Severity.CRITICAL if dead else Severity.WARNING
+            self._alert(severity, "reconcile", f"reconcile failed: {error}")
             return False
+        self._unread = None
         for state in adopted:
             await self._journal.record_trade(state.trade, None)
             self._watch(state)
@@ -187,7 +197,7 @@ class OrderManager:
     def _pause(self, *, done: bool) -> float:
         if not done:
             self._resync_reason = "retry"
-            return _RETRY_RECONCILE_S
+            return _DEAD_KEY_S if isinstance(self._unread, CredentialsDead) else _RETRY_RECONCILE_S
         if any(state.mismatch_since is not None for state in self._tracker.symbols.values()):
             self._resync_reason = "mismatch"
             return _RETRY_RECONCILE_S
