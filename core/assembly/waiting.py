@@ -1,5 +1,6 @@
 """Start-up waits for what it needs instead of dying (floor 7)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -29,11 +30,12 @@ async def wait_for(
     One line when it begins to wait and one when the reason changes. `give_up_s` bounds the wait;
     None waits until it works. Raises GaveUp, and AccountError for credentials that cannot work.
     """
-    began = clock.monotonic()
+    deadline = None if give_up_s is None else clock.monotonic() + give_up_s
     told = ""
     while True:
         try:
-            return await call()
+            async with asyncio.timeout(_left(deadline, clock)):
+                return await call()
         except CredentialsDead as error:
             raise AccountError(
                 f"the exchange refuses this API key: {error.text}; check key, secret, IP "
@@ -41,9 +43,18 @@ async def wait_for(
             ) from None
         except VenueError as error:
             reason = str(error)
-        if give_up_s is not None and clock.monotonic() - began >= give_up_s:
+        except TimeoutError:
+            reason = told or "no answer"
+        left = _left(deadline, clock)
+        if left == 0.0:
             raise GaveUp(f"{what}: no success within {give_up_s:g} s: {reason}")
         if reason != told:
             told = reason
             log("start", "WARNING", f"waiting for {what}: {reason}")
-        await clock.sleep(backoff.next())
+        pause = backoff.next()
+        await clock.sleep(pause if left is None else min(pause, left))
+
+
+def _left(deadline: float | None, clock: Clock) -> float | None:
+    """Seconds until `deadline`, not below 0; None without one."""
+    return None if deadline is None else max(deadline - clock.monotonic(), 0.0)

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -76,11 +76,17 @@ class Running:
 
     def wait_for(self, text: str, limit: float = 30.0) -> None:
         """Return when the process has said `text`, on either stream."""
+        self.wait_until(lambda: text in self.err or text in self.out, f"said {text!r}", limit)
+
+    def wait_until(self, happened: Callable[[], bool], what: str, limit: float = 30.0) -> None:
+        """Return when `happened()`; a process that ends before fails the test."""
         deadline = time.monotonic() + limit
-        while text not in self.err and text not in self.out:
+        while not happened():
             code = self.process.poll()
-            assert code is None, f"ended with {code} before saying {text!r}:\n{self.err[-2000:]}"
-            assert time.monotonic() < deadline, f"never said {text!r}:\n{self.err[-2000:]}"
+            assert code is None or happened(), (
+                f"ended with {code}, never {what}:\n{self.err[-2000:]}"
+            )
+            assert time.monotonic() < deadline, f"never {what}:\n{self.err[-2000:]}"
             time.sleep(0.02)
 
     def send(self, number: signal.Signals) -> None:
@@ -107,6 +113,10 @@ class Patient:
 
     running: Running
     began: float
+
+    def end(self, limit: float) -> Ended:
+        """Wait for the end, at most until `limit` seconds after the start."""
+        return self.running.end(max(1.0, self.began + limit - time.monotonic()))
 
 
 class Venue:
@@ -151,6 +161,10 @@ class Venue:
 
     def __exit__(self, *exc: object) -> None:
         self.running.kill()
+
+
+def start_patient(folder: Path, *arguments: str, **settings: object) -> Patient:
+    return Patient(start_bot(folder, *arguments, **settings), time.monotonic())
 
 
 def start_bot(folder: Path, *arguments: str, main: Path = MAIN, **settings: object) -> Running:

@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -76,10 +75,8 @@ def test_a_signal_before_anything_was_begun_is_a_stop_too(tmp_path: Path) -> Non
         BINANCE_WS_URL="ws://10.255.255.1",
     )
     try:
-        deadline = time.monotonic() + 20
-        while not (tmp_path / "data" / "instance.pid").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        held = tmp_path / "data" / "instance.pid"
+        running.wait_until(held.exists, "held its data folder")
         running.send(signal.SIGTERM)
         ended = running.end(20)
     finally:
