@@ -69,6 +69,16 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert anchor in anchors(path.read_text(encoding="utf-8")), found["target"]
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=ident)
+def test_tables_are_whole(document: Path) -> None:
+    """A table begins with a head and its rule; every row has as many cells."""
+    for block in re.findall(r"(?:^\|.*\n)+", without_fences(document), re.MULTILINE):
+        rows = [re.split(r"(?<!\\)\|", INLINE.sub("", row))[1:-1] for row in block.splitlines()]
+        assert len(rows) > 2, block
+        assert all(set(cell.strip()) <= set("-:") for cell in rows[1]), block
+        assert {len(row) for row in rows} == {len(rows[0])}, block
+
+
 # --- commands ----------------------------------------------------------------------------------
 
 
