@@ -66,8 +66,11 @@ class CloseOut:
         if state.funding_seen or self._met_a_full_hour(trade.opened_ms):
             trade.funding = await self._funding(state)
         reason = exit_reason(state)
-        if reason is ExitReason.LIQUIDATION:
-            trade.fees += await self._clearance_fee(state)
+        if reason in (ExitReason.LIQUIDATION, ExitReason.FOREIGN):
+            fee = await self._clearance_fee(state)
+            trade.fees += fee
+            if fee:
+                reason = ExitReason.LIQUIDATION  # a trade list does not tell who closed
         trade.exit_reason = reason
         trade.closed_ms = self._exchange.exchange_now_ms()
         state.closed = True

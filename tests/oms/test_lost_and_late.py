@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import aiohttp
 from support.world import WIRE, World, approved, in_world
 
-from core.domain.enums import OrderStatus
+from core.domain.enums import ExitReason, OrderStatus
 from core.domain.facts import OrderChanged, PositionOpened, TradeClosed
 from core.paper.faults import EventFault, RestFault
 
@@ -62,6 +63,28 @@ def test_funding_whose_event_was_lost_is_counted(tmp_path: Path) -> None:
         fact = daemon.of(TradeClosed)[0]
         assert isinstance(fact, TradeClosed)
         assert fact.funding == world.paper.funding_total("USDC")
+        assert fact.net == world.wallet_change()
+        await daemon.stop()
+
+    in_world(tmp_path, story)
+
+
+def test_a_liquidation_that_only_the_trade_list_tells_is_one(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        daemon = await world.daemon()
+        await daemon.orders.place_order(approved())
+        await world.wait(lambda: daemon.of(PositionOpened))
+        world.paper.faults.events.append(EventFault("*", copies=0, times=0))
+        liquidate = {"action": "liquidate", "symbol": WIRE}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{world.endpoints.rest}/paper/action", json=liquidate) as answer,
+        ):
+            assert answer.status == 200
+        await world.wait(lambda: daemon.of(TradeClosed), timeout=90)
+        fact = daemon.of(TradeClosed)[0]
+        assert isinstance(fact, TradeClosed)
+        assert fact.reason is ExitReason.LIQUIDATION
         assert fact.net == world.wallet_change()
         await daemon.stop()
 
