@@ -14,7 +14,7 @@ COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
 COPY . .
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
-RUN python -m compileall -q core strategies tools main.py
+RUN python -m compileall -q .
 USER bot
 VOLUME ["/app/data", "/app/logs"]
 STOPSIGNAL SIGTERM
