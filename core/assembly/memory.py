@@ -43,7 +43,9 @@ def secrets_of(config: TradingConfig) -> list[SecretStr]:
     return [value for value in values if isinstance(value, SecretStr)]
 
 
-def open_log(config: TradingConfig, clock: Clock, redactor: Redactor) -> UnifiedLogger:
+def open_log(
+    config: TradingConfig, clock: Clock, redactor: Redactor, *, console: bool = True
+) -> UnifiedLogger:
     try:
         config.logs_dir.mkdir(parents=True, exist_ok=True)
         return UnifiedLogger(
@@ -51,6 +53,7 @@ def open_log(config: TradingConfig, clock: Clock, redactor: Redactor) -> Unified
             str(config.log_level),
             redactor,
             clock,
+            console=console,
             retention_days=config.log_retention_days,
         )
     except OSError as error:

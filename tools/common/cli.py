@@ -116,6 +116,8 @@ def finish(name: str, work: Callable[[], int]) -> int:
         for problem in error.problems:
             print(f"{name}: {problem}", file=sys.stderr)
         return ToolExit.USAGE
+    except TimeoutError as error:
+        code, line = ToolExit.UNREACHABLE, f"no answer in time {error}".rstrip()
     except (DataError, OSError) as error:
         code, line = ToolExit.USAGE, str(error)
     except InstanceLocked as error:
