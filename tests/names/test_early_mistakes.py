@@ -175,6 +175,12 @@ def test_10_risk_counts_money_as_money_and_remembers_it(tmp_path: Path) -> None:
     allowed, reason = again.can_open_position()
     assert not allowed
     assert "Daily drawdown" in reason
+    by_share = RiskGuard(TradingConfig(DAILY_DRAWDOWN_PCT="0.02", MAX_SL_STREAK="9"), None)
+    by_share.observe(Decimal(400), Decimal(0), 0)
+    by_share.record_sl("7.9")
+    assert by_share.can_open_position()[0], "2 % of 400 are 8"
+    by_share.record_sl("0.2")
+    assert not by_share.can_open_position()[0]
     earned = RiskGuard(config, None)
     earned.record_tp(5)
     earned.record_sl(9)

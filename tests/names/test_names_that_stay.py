@@ -11,7 +11,8 @@ create_stop_loss_order(exchange, symbol, side, qty, stop_price, cfg),
 create_take_profit_order(exchange, symbol, side, qty, tp_price, cfg) ·
 core.order_manager.OrderManager (handle_ws_event, active_positions, get_active_positions,
 close_position, cleanup_orphaned_orders, place_order, attach_brackets) ·
-core.risk_guard.RiskGuard(config, logger) (record_sl(loss), record_tp(profit), can_open_position()) ·
+core.risk_guard.RiskGuard(config, logger) (record_sl(loss), record_tp(profit),
+can_open_position()) ·
 core.ws_client.UserDataStreamManager, get_listen_key, keepalive, stream_user_data ·
 core.audit_logger.AuditLogger(path).write(payload) · core.unified_logger.UnifiedLogger.log_event ·
 core.trade_engine.TradeEngine.scan_and_trade() · core.strategy_manager.StrategyManager ·
