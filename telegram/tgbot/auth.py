@@ -14,7 +14,7 @@ from enum import StrEnum
 from core.domain.ports import Clock
 
 TOO_OLD_MS = 60_000
-PER_MINUTE = 20
+PER_MINUTE = 30
 """Commands of one person per minute; more are dropped."""
 STRANGER_EVERY_S = 3_600.0
 CODE_LIFE_S = 3_600.0

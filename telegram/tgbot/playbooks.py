@@ -20,4 +20,4 @@ def card(name: str, badge: str) -> Card | None:
     title = lines[0].lstrip("# ").strip()
     body = (line.replace("**", "").replace("`", "") for line in lines[1:])
     plain = tuple(f"▸ {line.lstrip('# ')}" if line.startswith("#") else line for line in body)
-    return Card(f"{badge} · 📖 {title}", (Block(plain),))
+    return Card(f"{badge} · 📖 {title}", (Block(plain[1:]),))

@@ -198,7 +198,7 @@ class Scene:
         self.supervisor = Supervisor(clock, self._task_failed)
         self.dispatcher = Dispatcher(self._observer_failed)
         self.dispatcher.subscribe_all(self.facts.append)
-        self.settings: dict[str, Any] = {"TELEGRAM_CHAT_ID": str(ANN)}
+        self.settings: dict[str, Any] = {"TELEGRAM_CHAT_ID": str(ANN), "QUOTE_COIN": "USDC"}
         self.bot: TelegramBot
         self.base = ""
 

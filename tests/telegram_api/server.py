@@ -51,14 +51,15 @@ class _Html(HTMLParser):
     def handle_data(self, data: str) -> None:
         self.words.append(data)
 
-    @staticmethod
-    def visible(text: str) -> str:
-        parser = _Html()
-        parser.feed(text)
-        parser.close()
-        if parser.open:
-            raise _Refused(400, "Bad Request: can't parse entities: Can't find end tag")
-        return "".join(parser.words)
+
+def visible_text(text: str) -> str:
+    """What the person sees of an HTML message; raises when the markup is broken."""
+    parser = _Html()
+    parser.feed(text)
+    parser.close()
+    if parser.open:
+        raise _Refused(400, "Bad Request: can't parse entities: Can't find end tag")
+    return "".join(parser.words)
 
 
 @dataclass
@@ -98,7 +99,7 @@ class BotApi:
     clock: Clock
     people: set[int] = field(default_factory=set)
     per_second: int = 0
-    """Messages per chat and second that are allowed; 0 is any number."""
+    """Messages per chat and second that are allowed, with short bursts; 0 is any number."""
 
     def __post_init__(self) -> None:
         self.calls: list[str] = []
@@ -231,7 +232,7 @@ class BotApi:
         buttons = _buttons(data)
         if (shown.html, shown.buttons) == (data["text"], buttons):
             raise _Refused(400, "Bad Request: message is not modified")
-        shown.text, shown.html, shown.buttons = _Html.visible(data["text"]), data["text"], buttons
+        shown.text, shown.html, shown.buttons = visible_text(data["text"]), data["text"], buttons
         shown.edits += 1
         return self._message(shown)
 
@@ -246,7 +247,7 @@ class BotApi:
         if chat_id not in self.people:
             raise _Refused(400, "Bad Request: chat not found")
         self._check_rate(chat_id)
-        visible = _Html.visible(text) if data.get("parse_mode") == "HTML" else text
+        visible = visible_text(text) if data.get("parse_mode") == "HTML" else text
         if not visible.strip() and not photo:
             raise _Refused(400, "Bad Request: message text is empty")
         if len(visible.encode("utf-16-le")) // 2 > limit:
@@ -272,7 +273,7 @@ class BotApi:
         stamps = self._stamps.setdefault(chat_id, deque())
         while stamps and now - stamps[0] > 10.0:
             stamps.popleft()
-        if len(stamps) >= 10 * self.per_second:
+        if len(stamps) >= 10 * self.per_second + 3:
             self.limited += 1
             raise _Refused(429, "Too Many Requests: retry after 5", retry_after=5)
         stamps.append(now)

@@ -9,6 +9,7 @@ from telegram_api.scene import ANN, EPOCH_MS, SYMBOL, Scene, on_stage, position
 
 from core.domain.enums import Tier
 from core.oms.risk_store import Halt
+from tgbot.auth import PER_MINUTE
 
 MALLORY = 666
 _ORIGIN = {"type": "hidden_user", "date": 1, "sender_user_name": "x"}
@@ -139,7 +140,7 @@ def test_a_flood_of_commands_is_cut_off(tmp_path: Path) -> None:
             scene.api.say(ANN, "/ping")
         await scene.clock.sleep(59)
         pongs = [shown for shown in scene.api.shown if "pong" in shown.text]
-        assert len(pongs) == 20
+        assert len(pongs) == PER_MINUTE
         await scene.clock.sleep(2)
         (answer,) = await scene.ask("/ping")
         assert "pong" in answer.text
