@@ -100,15 +100,19 @@ class Script:
 
 
 def write_script(
-    seed: int, hours: float, quote: str, kinds: tuple[FaultKind, ...] | None = None
+    seed: int,
+    hours: float,
+    quote: str,
+    kinds: tuple[FaultKind, ...] | None = None,
+    intensity: float = 1.0,
 ) -> Script:
-    """The plan of a seed. `kinds` forces the mix; None draws it."""
+    """The plan of a seed. `kinds` forces the mix, None draws it; `intensity` multiplies rates."""
     random = Chance(seed).stream("script")
     bases = random.sample(_SYMBOLS, random.randint(2, 6))
     chosen = kinds if kinds is not None else _mix(random)
     strikes: list[Strike] = []
     for kind in chosen:
-        strikes += _strikes(kind, random, hours)
+        strikes += _strikes(kind, random, hours, intensity)
     return Script(
         seed=seed,
         hours=hours,
@@ -125,9 +129,10 @@ def _mix(random: Random) -> tuple[FaultKind, ...]:
     return tuple(kind for kind in FaultKind if random.random() < _KIND_CHANCE)
 
 
-def _strikes(kind: FaultKind, random: Random, hours: float) -> list[Strike]:
+def _strikes(kind: FaultKind, random: Random, hours: float, intensity: float) -> list[Strike]:
     spread = _MOST_PER_HOUR / _LEAST_PER_HOUR
-    rate = _LEAST_PER_HOUR * spread ** random.random() * _SELDOM.get(kind, 1.0) / 3600
+    per_hour = _LEAST_PER_HOUR * spread ** random.random() * _SELDOM.get(kind, 1.0)
+    rate = intensity * per_hour / 3600
     end = hours * 3600 - HEAL_S
     strikes = []
     at = WARM_UP_S + random.expovariate(rate)

@@ -62,7 +62,7 @@ class Hands:
         ask_event = plan.for_event
 
         def request(route: str, *about: object) -> RestFault | None:
-            rule: RestFault | None = ask_request(route, *about)  # type: ignore[arg-type]
+            rule: RestFault | None = ask_request(route, *about)  # type: ignore[arg-type]  # passed on as it came
             if rule is not None:
                 self._struck(rule, route)
             return rule

@@ -14,6 +14,7 @@ from pathlib import Path
 from core.config import TradingConfig
 from core.domain.enums import AlgoStatus, ExecutionType, OrderKind
 from core.domain.money import ZERO
+from core.ids import parse_client_id
 from core.kernel.clock import stopwatch
 from core.kernel.loops import run
 from core.paper.records import AlgoOrder, Order, Trade
@@ -26,6 +27,7 @@ from core.simulation.virtual_loop import aiohttp_on_virtual_time
 from core.storage.audit_verify import find_segments, verify
 from core.storage.database import open_database
 from core.storage.queries import closed_trades, open_symbols
+from core.symbol_utils import to_binance_symbol
 from tools.simulation.acts import Hands
 from tools.simulation.timeline import write_timeline
 from tools.simulation.world import QUOTE, World, WorldPlan
@@ -190,11 +192,21 @@ class SeedRun:
             trades = await closed_trades(database, 0, 2**53)
             for symbol in await open_symbols(database):
                 self.observer.blame("INV-05", f"{symbol} is still open in the books")
+            rows = await database.query("SELECT symbol, exchange_trade_id FROM fills")
         finally:
             await database.close()
+        booked = {(to_binance_symbol(str(symbol)), number) for symbol, number in rows}
+        for fill in self.world.paper.ledger.trades:
+            if (fill.symbol, fill.trade_id) not in booked and self._ours(fill):
+                text = f"{fill.symbol} fill {fill.trade_id} of order {fill.order_id} never booked"
+                self.observer.blame("INV-09", text)
         told = sum((trade.net for trade in trades), ZERO)
         paper = self.world.paper
         self.observer.money(QUOTE, paper.wallet(QUOTE) - paper.start_balance, told)
+
+    def _ours(self, fill: Trade) -> bool:
+        order = self.world.paper.exchange.matcher.find(fill.symbol, fill.order_id, None)
+        return order is not None and parse_client_id(order.spec.client_id) is not None
 
     def _judge_audit(self, folder: Path) -> None:
         files, whole = find_segments([folder / "logs" / "audit.jsonl"])
@@ -233,11 +245,12 @@ def run_seed(
     folder: Path,
     kinds: tuple[FaultKind, ...] | None = None,
     *,
+    intensity: float = 1.0,
     keep_timeline: bool = False,
 ) -> SeedResult:
     """Run one seed in `folder`, which is replaced. A failure leaves a timeline there; without one
     the folder is removed again."""
-    script = write_script(seed, hours, QUOTE, kinds)
+    script = write_script(seed, hours, QUOTE, kinds, intensity)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     result = SeedResult(seed, hours, script.symbols)

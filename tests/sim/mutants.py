@@ -1,0 +1,255 @@
+"""Deliberate breakages of the daemon: proof that the observer can fail.
+
+Each replaces one small piece of the real program, names the invariants of which at least one must
+be reported, the faults that make it visible, and within how many seeds.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import pytest
+
+from core.domain.enums import AlgoStatus, ExitReason, Lane, OrderStatus
+from core.domain.order import OrderRecord
+from core.domain.position import Fill, Trade
+from core.exchange.websocket import Feed
+from core.observe.audit_trail import AuditTrail
+from core.oms import evidence, keeper
+from core.oms.decisions import Finish, Idle, PlaceStop
+from core.oms.inbox import Inbox
+from core.oms.outcomes import OutcomeResolver
+from core.oms.reconciler import Reconciler
+from core.oms.sender import Sender
+from core.oms.state import SymbolState
+from core.order_manager import OrderManager
+from core.simulation.schedule import FaultKind as F
+from core.storage import audit_file
+from core.storage.audit_chain import EMPTY, Head
+from core.storage.journal import Journal, LoadedState
+
+Patch = pytest.MonkeyPatch
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """`intensity` multiplies the rates of `kinds` in runs of `hours`."""
+
+    apply: Callable[[Patch], None]
+    caught_by: tuple[str, ...]
+    kinds: tuple[F, ...] = ()
+    seeds: int = 1
+    hours: float = 0.15
+    intensity: float = 20.0
+
+
+def send_before_journal(patch: Patch) -> None:
+    write = Sender._make_durable
+    send = Sender._send_once
+
+    async def later(self: Sender, record: OrderRecord) -> bool:
+        return True
+
+    async def first(self: Sender, state: SymbolState, record: OrderRecord, lane: Lane) -> bool:
+        done = await send(self, state, record, lane)
+        await write(self, record)
+        return done
+
+    patch.setattr(Sender, "_make_durable", later)
+    patch.setattr(Sender, "_send_once", first)
+
+
+def resend_when_in_doubt(patch: Patch) -> None:
+    send = Sender._send_once
+
+    async def hasty(self: Sender, state: SymbolState, record: OrderRecord, lane: Lane) -> bool:
+        done = await send(self, state, record, lane)
+        return done and record.status is not OrderStatus.UNKNOWN
+
+    patch.setattr(Sender, "_send_once", hasty)
+
+
+def unknown_is_failed(patch: Patch) -> None:
+    async def give_up(self: OutcomeResolver, state: SymbolState, record: OrderRecord) -> None:
+        self._evidence.settle(state, record, OrderStatus.ABSENT, "guess", "no answer")
+
+    patch.setattr(OutcomeResolver, "resolve", give_up)
+
+
+def count_fills_twice(patch: Patch) -> None:
+    book = SymbolState.book
+
+    def forgetful(self: SymbolState, fill: Fill) -> bool:
+        self.seen_trades.discard(fill.trade_id)
+        return book(self, fill)
+
+    patch.setattr(SymbolState, "book", forgetful)
+
+
+def no_stop(patch: Patch) -> None:
+    decide = keeper.decide_protect
+
+    def careless(state: SymbolState, now: float, verify_timeout: float) -> object:
+        step = decide(state, now, verify_timeout)
+        return Idle() if isinstance(step, PlaceStop) else step
+
+    patch.setattr(keeper, "decide_protect", careless)
+
+
+def stop_for_the_plan_only(patch: Patch) -> None:
+    """A stop that is gone is never placed again."""
+    decide = keeper.decide_protect
+
+    def once(state: SymbolState, now: float, verify_timeout: float) -> object:
+        step = decide(state, now, verify_timeout)
+        return Idle() if isinstance(step, PlaceStop) and state.confirmed_once else step
+
+    patch.setattr(keeper, "decide_protect", once)
+
+
+def leave_siblings(patch: Patch) -> None:
+    """A flat position is done, whatever still waits at the exchange."""
+    decide = keeper.decide_manage
+
+    def done(state: SymbolState, now: float, now_ms: int) -> object:
+        if state.position() == 0 and state.entry_finished and state.announced:
+            return Finish()
+        return decide(state, now, now_ms)
+
+    async def blind(self: Reconciler, snapshot: object) -> None:
+        return None
+
+    patch.setattr(keeper, "decide_manage", done)
+    patch.setattr(Reconciler, "_orphans", blind)
+
+    async def no_sweep(self: OrderManager) -> int:
+        return 0
+
+    patch.setattr(OrderManager, "cleanup_orphaned_orders", no_sweep)
+
+
+def never_reconcile(patch: Patch) -> None:
+    async def nothing(self: Reconciler, trigger: str) -> list[SymbolState]:
+        self._account.load(await self._exchange.get_balances())
+        return []
+
+    patch.setattr(Reconciler, "run", nothing)
+
+
+def forget_at_restart(patch: Patch) -> None:
+    async def empty(self: Journal) -> LoadedState:
+        return LoadedState([], [], [])
+
+    patch.setattr(Journal, "load", empty)
+
+
+def fees_forgotten(patch: Patch) -> None:
+    book = Trade.book
+
+    def free(self: Trade, fill: Fill) -> None:
+        book(self, replace(fill, commission=Decimal(0)))
+
+    patch.setattr(Trade, "book", free)
+
+
+def closes_unrecorded(patch: Patch) -> None:
+    async def dropped(self: Journal, trade: Trade, reason: ExitReason) -> bool:
+        return True
+
+    patch.setattr(Journal, "record_close", dropped)
+
+
+def chain_begins_anew(patch: Patch) -> None:
+    """The audit log does not look at the record it goes on from."""
+    checked = audit_file.AuditFile._checked
+
+    def blank(self: audit_file.AuditFile, path: object, line: bytes, offset: int) -> Head:
+        head = checked(self, path, line, offset)  # type: ignore[arg-type]
+        return replace(EMPTY, seq=head.seq, day=head.day)
+
+    patch.setattr(audit_file.AuditFile, "_checked", blank)
+
+
+def outcomes_unaudited(patch: Patch) -> None:
+    patch.setattr(AuditTrail, "_on_order", lambda self, fact: None)
+
+
+def stream_gives_up(patch: Patch) -> None:
+    serve = Feed._serve
+
+    async def last(self: Feed) -> None:
+        await serve(self)
+        await asyncio.Event().wait()
+
+    patch.setattr(Feed, "_serve", last)
+
+
+def rejected_stop_counts(patch: Patch) -> None:
+    """A stop that the exchange rejects at its trigger is taken for a living one."""
+    table: Mapping[AlgoStatus, OrderStatus] = evidence._ALGO_TO_STATUS
+    patch.setattr(
+        evidence, "_ALGO_TO_STATUS", {**table, AlgoStatus.REJECTED: OrderStatus.TRIGGERED}
+    )
+
+
+def foreign_fills_ignored(patch: Patch) -> None:
+    """What a hand on the phone does to the position is nobody's business."""
+    receive = Inbox._on_order
+
+    def ours_only(self: Inbox, event: object) -> None:
+        if self._is_ours(event.client_id):  # type: ignore[attr-defined]
+            receive(self, event)  # type: ignore[arg-type]
+
+    async def blind(self: Reconciler, state: SymbolState, snapshot: object) -> None:
+        return None
+
+    patch.setattr(Inbox, "_on_order", ours_only)
+    patch.setattr(Reconciler, "_position_of", blind)
+
+
+def a_task_that_dies(patch: Patch) -> None:
+    send = keeper.Keeper._send_stop
+
+    async def fall_over(
+        self: keeper.Keeper, state: SymbolState, record: OrderRecord, urgent: bool
+    ) -> None:
+        await send(self, state, record, urgent)
+        raise KeyError(state.symbol)
+
+    patch.setattr(keeper.Keeper, "_send_stop", fall_over)
+
+
+MUTANTS: dict[str, Mutant] = {
+    "send before journal": Mutant(send_before_journal, ("INV-03",)),
+    "resend when in doubt": Mutant(
+        resend_when_in_doubt, ("INV-02",), (F.ANSWER_LOST,), seeds=3, intensity=200
+    ),
+    "unknown is failed": Mutant(
+        unknown_is_failed,
+        ("INV-01", "INV-02", "INV-05", "INV-10"),
+        (F.ANSWER_LOST, F.GAP),
+        seeds=3,
+        intensity=300,
+    ),
+    "fills counted twice": Mutant(count_fills_twice, ("INV-10",), (F.DUPLICATES,)),
+    "no stop": Mutant(no_stop, ("INV-01",)),
+    "stop never placed again": Mutant(stop_for_the_plan_only, ("INV-01",), (F.PHONE_CANCEL,)),
+    "siblings left": Mutant(leave_siblings, ("INV-05",)),
+    "never reconciles": Mutant(
+        never_reconcile, ("INV-01", "INV-05", "INV-10", "INV-16"), (F.GAP, F.KILL), seeds=2
+    ),
+    "forgets at restart": Mutant(forget_at_restart, ("INV-10", "INV-05"), (F.KILL,)),
+    "fees forgotten": Mutant(fees_forgotten, ("INV-10",)),
+    "closes unrecorded": Mutant(closes_unrecorded, ("INV-05",)),
+    "chain begins anew": Mutant(chain_begins_anew, ("INV-11",), (F.KILL,)),
+    "outcomes unaudited": Mutant(outcomes_unaudited, ("INV-12",)),
+    "stream gives up": Mutant(stream_gives_up, ("INV-16",), (F.STREAMS_CUT,)),
+    "rejected stop counts": Mutant(
+        rejected_stop_counts, ("INV-01", "INV-05"), (F.TRIGGER_REJECTED, F.PRICE_GAP), seeds=2
+    ),
+    "foreign fills ignored": Mutant(
+        foreign_fills_ignored, ("INV-01", "INV-05", "INV-10"), (F.PHONE_CLOSE,)
+    ),
+    "a task that dies": Mutant(a_task_that_dies, ("INV-16",)),
+}
