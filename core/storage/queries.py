@@ -98,6 +98,15 @@ async def open_symbols(database: Database) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
+async def open_trades(database: Database) -> list[Trade]:
+    """Trades that hold a position, the oldest first."""
+    rows = await database.query(
+        f"SELECT {', '.join(TRADE)} FROM trades"  # noqa: S608 - constants
+        " WHERE closed_ms = 0 AND opened_ms > 0 ORDER BY opened_ms, trade_id"
+    )
+    return [read_trade(row) for row in rows]
+
+
 async def decisions(
     database: Database,
     start_ms: int,

@@ -73,6 +73,12 @@ class Output:
         else:
             print(self.redactor.redact_text(text))
 
+    def event(self, record: Mapping[str, JsonValue], line: str) -> None:
+        """One of many: a JSON object per line, or a line of text."""
+        clean = self.redactor.redact_value(record)
+        text = json.dumps(clean, ensure_ascii=False, default=_plain)
+        print(text if self.as_json else self.redactor.redact_text(line), flush=True)
+
     def note(self, line: str) -> None:
         """Something said on the way; never part of the result."""
         print(self.redactor.redact_text(line), file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The newest lines of the daemon's log (floor 8)."""
+"""The newest lines of the log, read back (floor 5)."""
 
 import re
 from dataclasses import dataclass
