@@ -18,7 +18,7 @@ from aiohttp import web
 from core.domain.ports import Clock
 from core.kernel.chance import Chance
 from core.kernel.supervisor import Supervisor
-from core.paper import routes_account, routes_public, routes_trade, ws_api
+from core.paper import ws_api
 from core.paper.candles import CandleBook
 from core.paper.errors import ApiError, refuse
 from core.paper.exchange import PaperExchange
@@ -30,6 +30,7 @@ from core.paper.model import Contract, Feed, PaperCandle, Tick
 from core.paper.params import Params
 from core.paper.quotes import Quotes
 from core.paper.records import AlgoOrder, Order, Position
+from core.paper.routes import ROUTES
 from core.paper.routes_admin import Admin
 from core.paper.routing import Desk, RestRoute
 from core.paper.sockets import SocketDesk
@@ -121,8 +122,7 @@ class PaperServer:
         self._gate = Gatekeeper(api_key, secret, clock.now_ms)
         self.limits = RateLimits(clock.now_ms)
         self._sockets = SocketDesk(self.hub, listed, clock, supervisor)
-        tables = (routes_public.ROUTES, routes_trade.ROUTES, routes_account.ROUTES)
-        self._routes = {route.key: route for table in tables for route in table}
+        self._routes = {route.key: route for route in ROUTES}
         self._ws_api = WsApi(self._desk, self._routes, self._gate, self.limits, self.faults, clock)
         self._admin = (
             Admin(
