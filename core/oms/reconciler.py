@@ -16,6 +16,7 @@ from core.domain.enums import (
     Purpose,
     Severity,
 )
+from core.domain.errors import StorageError
 from core.domain.facts import Alert, ReconcileDone
 from core.domain.money import ZERO, to_wire
 from core.domain.order import OrderRecord
@@ -98,8 +99,7 @@ class Reconciler:
         self._account.load(snapshot.balances)
         self._judge_modes(snapshot)
         self._report_foreign_orders(snapshot)
-        for line in snapshot.repairs:
-            self._audit.write({"action": "reconcile.repair", "detail": line, "trigger": trigger})
+        self._record_repairs(snapshot.repairs, trigger)
         self._facts.publish(
             ReconcileDone(
                 trigger=trigger,
@@ -113,6 +113,17 @@ class Reconciler:
         for state in self._tracker.symbols.values():
             state.touch()
         return adopted
+
+    def _record_repairs(self, repairs: list[str], trigger: str) -> None:
+        """What was mended stays mended when the disk fails: told, and not undone."""
+        try:
+            for line in repairs:
+                self._audit.write(
+                    {"action": "reconcile.repair", "detail": line, "trigger": trigger}
+                )
+        except StorageError as error:
+            text = f"repairs could not be written: {error}"
+            self._alert(Severity.CRITICAL, "storage", text)
 
     async def _read(self) -> Snapshot:
         before = {symbol: state.version for symbol, state in self._tracker.symbols.items()}

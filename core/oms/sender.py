@@ -6,7 +6,7 @@ now" is tried again with the next attempt; a lost answer is never re-sent, it be
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from core.domain.enums import Lane, OrderStatus, Purpose, Severity
 from core.domain.errors import (
@@ -22,7 +22,14 @@ from core.domain.facts import Alert, OrderIntended
 from core.domain.intent import OrderIntent, OrderRequest
 from core.domain.money import to_wire
 from core.domain.order import OrderRecord
-from core.domain.ports import AuditPort, Clock, ExchangePort, FactPublisher, JournalPort
+from core.domain.ports import (
+    AuditPort,
+    Clock,
+    ExchangePort,
+    FactPublisher,
+    JournalPort,
+    JsonValue,
+)
 from core.ids import order_client_id
 from core.oms.evidence import Evidence
 from core.oms.state import SymbolState, Tracker
@@ -113,14 +120,7 @@ class Sender:
                 continue
             if not isinstance(failure, StorageError):
                 raise failure
-            self._facts.publish(
-                Alert(
-                    severity=Severity.CRITICAL,
-                    key="storage",
-                    text=f"intent could not be written: {failure}",
-                    at_ms=self._clock.now_ms(),
-                )
-            )
+            self._storage_alert(f"intent could not be written: {failure}")
             if not intent.purpose.is_exit:
                 return False
         self._facts.publish(
@@ -194,10 +194,22 @@ class Sender:
         self._expect_echo(record.client_id)
         return True
 
+    def _note(self, payload: Mapping[str, JsonValue]) -> None:
+        """Tell the audit log; a disk that fails does not keep an order alive (INV-08)."""
+        try:
+            self._audit.write(payload)
+        except StorageError as error:
+            self._storage_alert(f"cancel could not be written: {error}")
+
+    def _storage_alert(self, text: str) -> None:
+        self._facts.publish(
+            Alert(severity=Severity.CRITICAL, key="storage", text=text, at_ms=self._clock.now_ms())
+        )
+
     async def cancel(self, state: SymbolState, record: OrderRecord, lane: Lane) -> None:
         """Cancel an accepted order. When it is gone already, a query tells what became of it."""
         record.cancel_requested = True
-        self._audit.write(
+        self._note(
             {
                 "action": "order.cancel",
                 "client_id": record.client_id,
@@ -221,7 +233,7 @@ class Sender:
                 )
         except VenueError as error:
             record.cancel_requested = False  # asked again after a pause: a cancel is idempotent
-            self._audit.write(
+            self._note(
                 {
                     "action": "order.cancel_failed",
                     "client_id": record.client_id,
