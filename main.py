@@ -15,6 +15,7 @@ from core.config import TradingConfig, explain, render_effective
 from core.domain.errors import ConfigError
 from core.kernel.build_info import VERSION, commit, python_version
 from core.kernel.signals import interruptible
+from core.kernel.terminal import print_out
 
 _NO_KEYS = "no API keys are configured"
 
@@ -71,15 +72,15 @@ def load(args: argparse.Namespace) -> TradingConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     if args.version:
-        print(f"USDC Futures Bot {VERSION} ({commit()}), {python_version()}")
+        print_out(f"USDC Futures Bot {VERSION} ({commit()}), {python_version()}")
         return ExitCode.OK
     try:
         config = load(args)
         if args.explain is not None:
-            print(explain(config, args.explain or None))
+            print_out(explain(config, args.explain or None))
             return ExitCode.OK
         if args.check:
-            print(render_effective(config))
+            print_out(render_effective(config))
         with interruptible():
             return run_daemon(config, RunOptions(once=args.once, check=args.check))
     except KeyboardInterrupt:

@@ -45,6 +45,7 @@ from core.kernel.loops import live_loop_factory, run
 from core.kernel.redaction import Redactor
 from core.kernel.signals import StopSignals
 from core.kernel.supervisor import Restart, Supervisor
+from core.kernel.terminal import print_out
 from core.observe.audit_trail import AuditTrail
 from core.observe.checkpoints import Checkpoints, fingerprint
 from core.observe.narrator import Narrator
@@ -146,12 +147,17 @@ class Application:
         self._supervisor.spawn("signals", lambda: self._wait_signal(signals))
         try:
             return await self._run()
+        except BotError:
+            raise  # an operator's matter: one line and an exit code
+        except Exception as error:  # noqa: BLE001 - the last border; told in full, secrets redacted
+            self._log.log_event("process", "CRITICAL", "unexpected error", exc_info=error)
+            return ExitCode.FATAL
         finally:
             signals.uninstall()
             await self._supervisor.close(2.0)
             self._log.close()
             if self._ending is not None:
-                print_summary(self._ending)
+                print_out(self._ending)
 
     async def _run(self) -> ExitCode:
         for line in self._config.warnings:
@@ -382,9 +388,3 @@ class Application:
 
     def _observer_failed(self, name: str, error: BaseException) -> None:
         self._log.log_event("observers", "ERROR", f"{name} failed", exc_info=error)
-
-
-def print_summary(text: str) -> None:
-    """The last thing printed, on standard output."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()

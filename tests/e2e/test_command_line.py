@@ -1,13 +1,17 @@
 """One pass, one look, one question: what `main.py` prints and returns without staying."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from e2e_kit import (
+    MAIN,
     SYNTHETIC,
     assert_chain,
     assert_clean,
     audit,
+    environment,
     having,
     last_run,
     run_bot,
@@ -142,3 +146,22 @@ def test_without_a_network_live_prices_fail_in_one_line(tmp_path: Path) -> None:
     (line,) = ended.error_lines
     assert line.startswith("PAPER_FEED=live: live prices cannot be read (")
     assert_clean(ended)
+
+
+def test_last_words_need_neither_a_reader_nor_a_wide_alphabet(tmp_path: Path) -> None:
+    plain = run_bot(tmp_path, "--explain", "LEVERAGE_DEFAULT", PYTHONIOENCODING="ascii")
+    assert plain.code == 0
+    assert "allowed  a whole number \\u2265 1" in plain.out
+    command = [sys.executable, str(MAIN), "--explain"]
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as unheard:
+        assert unheard.stdout is not None
+        assert unheard.stderr is not None
+        unheard.stdout.close()
+        assert unheard.stderr.read() == b""
+    assert unheard.returncode == 0
