@@ -286,7 +286,7 @@ class Reconciler:
 
     async def _owner(self, state: SymbolState, order_id: int) -> str:
         """Client id behind an order id we never saw: one of ours without answer, or foreign."""
-        for record in state.orders.values():
+        for record in list(state.orders.values()):  # may grow while the exchange is asked
             if record.order_id or record.status is OrderStatus.DENIED:
                 continue
             seen = await self._exchange.query(
