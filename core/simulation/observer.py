@@ -77,12 +77,13 @@ class Calm:
     def __init__(self) -> None:
         self._spans: list[tuple[float, float]] = []
 
-    def disturb(self, start: float, end: float) -> None:
+    def disturb(self, start: float, end: float) -> int:
+        """A disturbance; the number is for `end`, when its end was not known before."""
         self._spans.append((start, end))
+        return len(self._spans) - 1
 
-    def shorten(self, end: float) -> None:
-        """Disturbances that would last longer end at `end`."""
-        self._spans = [(begin, min(stop, end)) for begin, stop in self._spans]
+    def end(self, number: int, at: float) -> None:
+        self._spans[number] = (self._spans[number][0], at)
 
     def between(self, start: float, end: float) -> float:
         """Longest stretch without disturbance within the period: what nothing excuses."""
@@ -161,10 +162,10 @@ class Observer:
             self._told[text] = None
             self.violations.append(Violation(self._time(), invariant, text))
 
-    def disturb(self, seconds: float) -> None:
+    def disturb(self, seconds: float) -> int:
         """From now on, for so long, the daemon cannot know or act as it should."""
         now = self._time()
-        self.calm.disturb(now, now + seconds)
+        return self.calm.disturb(now, now + seconds)
 
     # --- events of the exchange ------------------------------------------------------------------
 

@@ -290,13 +290,13 @@ class Hands:
         """End the life and begin the next a little later, without calm in between."""
         self._busy = True
         down = 0.5 + 10 * draw * draw
-        self._observer.disturb(1e9)
+        absence = self._observer.disturb(1e9)
 
         async def cycle() -> None:
             await (self._world.stop() if orderly else self._world.kill())
             await self._world.clock.sleep(down)
             self._world.birth()
-            self._observer.calm.shorten(self._world.loop.time() + _BIRTH_S)
+            self._observer.calm.end(absence, self._world.loop.time() + _BIRTH_S)
             self._busy = False
 
         self._world.supervisor.spawn("reborn", cycle)
