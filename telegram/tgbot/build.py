@@ -50,25 +50,22 @@ def build_bot(
     the last, `redact` takes the secrets out of a text (INV-12). Needs a clock on real time:
     Telegram's long polls last 25 seconds of it. Raises ConfigError without a token.
     """
-    if config.telegram_token is None:
-        raise ConfigError(["TELEGRAM_TOKEN: not set, so there is no bot to build"])
+    wire = _wire(config)
 
     def say(level: str, line: str) -> None:
         log("telegram", level, line)
 
+    mark = Mark(operator)
     remembered, save = _memory(state_path, clock, say)
-    base_url = None if config.telegram_api_url is None else str(config.telegram_api_url)
-    wire = Wire(config.telegram_token.get_secret_value(), base_url)
     dice = chance.stream("telegram outbox")
     outbox = Outbox(wire, clock, Backoff(dice, base=1.0, cap=60.0), say, redact)
     gate, pairing = _gate(config, clock, chance, remembered)
     second = _second_routes(config, clock, chance, say, redact)
-
     desk = AlertDesk(
         clock,
         remembered,
         (TelegramRoute(gate, outbox), *second),
-        badge=lambda: _mark(operator),
+        badge=mark,
         quote=config.resolved_quote_coin,
         save=save,
     )
@@ -80,6 +77,7 @@ def build_bot(
         tier,
         audit_head,
         clock,
+        mark,
         config.instance_id,
         desk,
         lambda: tuple(equity),
@@ -101,9 +99,25 @@ def build_bot(
     )
 
 
-def _mark(operator: OperatorPort) -> str:
-    view = operator.status()
-    return badge(view.venue, view.feed)
+def _wire(config: TradingConfig) -> Wire:
+    if config.telegram_token is None:
+        raise ConfigError(["TELEGRAM_TOKEN: not set, so there is no bot to build"])
+    base_url = None if config.telegram_api_url is None else str(config.telegram_api_url)
+    return Wire(config.telegram_token.get_secret_value(), base_url)
+
+
+class Mark:
+    """The first words of every message: known once, because a run has one venue and one feed."""
+
+    def __init__(self, operator: OperatorPort) -> None:
+        self._operator = operator
+        self._words = ""
+
+    def __call__(self) -> str:
+        if not self._words:
+            view = self._operator.status()
+            self._words = badge(view.venue, view.feed)
+        return self._words
 
 
 def _memory(

@@ -21,7 +21,7 @@ from tgbot.alerts import AlertDesk
 from tgbot.confirm import LIFE_S, Confirmations, Deed, Pending, digest_of
 from tgbot.outbox import Button
 from tgbot.picture import equity_picture
-from tgbot.render import Block, Card, badge, base, money, span, table, text
+from tgbot.render import Block, Card, base, money, span, table, text
 
 DAY_MS = 86_400_000
 _SYMBOLS_SHOWN = 500
@@ -79,6 +79,7 @@ class Sources:
     tier: Callable[[], Tier]
     audit_head: Callable[[], tuple[int, str]]
     clock: Clock
+    badge: Callable[[], str]
     instance: str
     desk: AlertDesk
     equity: Callable[[], tuple[tuple[int, Decimal], ...]]
@@ -132,8 +133,7 @@ class Commands:
             self._signals[fact.symbol] = fact
 
     def badge(self) -> str:
-        view = self._operator.status()
-        return badge(view.venue, view.feed)
+        return self._from.badge()
 
     def card(self, title: str, *blocks: Block) -> Card:
         return Card(f"{self.badge()} · {title}", blocks)

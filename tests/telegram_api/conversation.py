@@ -18,7 +18,7 @@ _HEAD = """\
 Made by `tests/telegram_api` from a conversation with the real bot; do not edit. To renew it:
 
 ```sh
-RENEW_TRANSCRIPT=1 python -m pytest tests/telegram_api -k transcript
+env RENEW_TRANSCRIPT=1 python -m pytest tests/telegram_api -k transcript
 ```
 
 Set `TELEGRAM_TOKEN` (the bot's token) and start the daemon. Its console then shows a code; write
