@@ -79,7 +79,7 @@ class Rest:
         expect([(row["side"], row["contracts"]) for row in rows] == [("long", 0.01)], "position")
         expect((await self.ex.fetch_positions_risk([PAIR]))[0]["entryPrice"] > 0, "risk")
         await self.ex.add_margin(PAIR, 5)
-        await self.ex.reduce_margin(PAIR, 5)
+        await self.ex.reduce_margin(PAIR, 4)
         closing = {"reduceOnly": True}
         await self.ex.create_order(PAIR, "market", "sell", 0.01, params=closing)
         expect(await self.ex.fetch_positions([PAIR]) == [], "closed")
