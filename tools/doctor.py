@@ -1,4 +1,8 @@
-"""Alias of `tools.quick_check` (floor 8)."""
+"""Alias of `quick_check` (floor 8).
+
+Exit codes: 0 all well (warnings allowed), 1 something is wrong, 2 wrong usage or configuration, 3
+the account or key cannot trade, 5 the exchange cannot be read.
+"""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,8 @@
-"""Is everything as it should be? `python -m tools.quick_check` (floor 8); `doctor` is an alias.
+"""Is everything as it should be? `python -m tools.quick_check` (floor 8).
 
 Configuration, connection, clock, permissions, account, symbols and why any was skipped, what is
-open and protected, disk, database, audit log: one screen, in at most ten seconds. Changes nothing.
+open and protected, disk, database, audit log: one screen, in at most ten seconds. Changes nothing;
+`doctor` is an alias.
 
 Exit codes: 0 all well (warnings allowed), 1 something is wrong, 2 wrong usage or configuration, 3
 the account or key cannot trade, 5 the exchange cannot be read.

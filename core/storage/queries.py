@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from core.domain.enums import Severity
-from core.domain.position import Trade
+from core.domain.position import Fill, Trade
 from core.storage.database import Database, Param
 from core.storage.recorder import CHECKPOINT
-from core.storage.rows import TRADE, Reader, read_trade
+from core.storage.rows import FILL, TRADE, Reader, read_fill, read_trade
 
 _DECISION = (
     "at_ms",
@@ -59,6 +59,14 @@ class GateCount:
 
 
 @dataclass(frozen=True, slots=True)
+class TradeFill:
+    """One execution and our trade it belongs to."""
+
+    trade_id: str
+    fill: Fill
+
+
+@dataclass(frozen=True, slots=True)
 class EquityPoint:
     """Snapshot of the account in `coin`."""
 
@@ -105,6 +113,16 @@ async def open_trades(database: Database) -> list[Trade]:
         " WHERE closed_ms = 0 AND opened_ms > 0 ORDER BY opened_ms, trade_id"
     )
     return [read_trade(row) for row in rows]
+
+
+async def fills_between(database: Database, start_ms: int, end_ms: int) -> list[TradeFill]:
+    """Executions of the period with the trade they belong to, oldest first."""
+    rows = await database.query(
+        f"SELECT {', '.join(FILL)} FROM fills"  # noqa: S608 - constants
+        " WHERE time_ms >= ? AND time_ms < ? ORDER BY time_ms, symbol, exchange_trade_id",
+        (start_ms, end_ms),
+    )
+    return [TradeFill(Reader(FILL, row).text("trade_id"), read_fill(row)) for row in rows]
 
 
 async def decisions(

@@ -10,7 +10,7 @@ from tool_kit import XRP, Exchange, paper_process
 
 from core.kernel.instance_lock import InstanceLock
 from core.storage.audit_verify import find_segments, verify
-from tools import force_trade, panic, prod_smoke, testnet_smoke
+from tools import force_trade, panic, prod_smoke, surrogate_pnl, testnet_smoke
 
 
 @pytest.fixture
@@ -34,6 +34,10 @@ def test_smoke_opens_protects_closes_and_leaves_nothing(
     assert exchange.state() == ((), ())
     files, whole = find_segments([tmp_path / "logs" / "audit.jsonl"])
     assert verify(files, whole=whole).bad is None
+    assert surrogate_pnl.main([*env, "--online"]) == 0
+    ledger = json.loads(capsys.readouterr().out)
+    assert (ledger["trades"], ledger["net"]) == (1, ledger["booked"])
+    assert [day["agrees"] for day in ledger["days"]] == [True]
 
 
 def test_smoke_leaves_a_position_alone_that_was_there(
