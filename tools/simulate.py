@@ -19,6 +19,7 @@ if __package__ in (None, ""):
 
 from core.simulation.schedule import FaultKind
 from tools.simulation.campaign import SeedResult, run_seed
+from tools.simulation.crashes import explore
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,6 +27,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seeds", default="1-10", metavar="A-B", help="first and last seed")
     made.add_argument("--hours", type=float, default=1.0, metavar="H", help="of every seed")
     made.add_argument("--replay", type=int, metavar="SEED", help="one seed again, with a timeline")
+    made.add_argument(
+        "--crashes",
+        type=int,
+        metavar="N",
+        help="kill at N steps of each seed's first entry instead of drawing faults",
+    )
     made.add_argument("--folder", type=Path, metavar="DIR", help="files of the runs are kept there")
     made.add_argument("--json", action="store_true", help="print the results as JSON")
     return made
@@ -107,6 +114,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"--seeds: {error}", file=sys.stderr)
         return 2
     folder = args.folder or Path(tempfile.mkdtemp(prefix="simulation-"))
+    if args.crashes:
+        return crash(seeds, args.crashes, folder)
+    return campaign(args, seeds, folder)
+
+
+def campaign(args: argparse.Namespace, seeds: range, folder: Path) -> int:
     results = []
     for seed in seeds:
         result = run_seed(
@@ -120,6 +133,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(as_json(results) if args.json else table(results))
     broken = any(result.violations for result in results)
     return 1 if broken or (len(results) > 1 and never_fired(results)) else 0
+
+
+def crash(seeds: range, points: int, folder: Path) -> int:
+    """Crash points of every seed; 1 when one of them was not survived."""
+    broken = 0
+    for seed in seeds:
+        found = explore(seed, points, folder / f"crash-{seed}")
+        broken += len(found.violations)
+        rate = len(found.points) / found.real_s
+        print(
+            f"seed {seed:>5}  {len(found.points)} crash points (steps {found.points[0]} to "
+            f"{found.points[-1]})  {rate:.1f}/s  {len(found.violations)} violations",
+            flush=True,
+        )
+        for step, violation in found.violations:
+            print(f"    step {step}: {violation}")
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -128,16 +128,19 @@ class SeedRun:
 
     async def play(self) -> None:
         world = self.world
-        await world.open()
-        world.birth()
-        self.observer.disturb(10.0)
-        world.supervisor.spawn("look", self._look)
+        await self.begin()
         await self.hands.play()
         await world.clock.sleep(_LIVENESS_S)
         self._judge_liveness()
         await world.clock.sleep(max(self.script.seconds - world.loop.time(), 0.0))
-        await self._end()
-        await world.close()
+        await self.end()
+
+    async def begin(self) -> None:
+        """Open the exchange and start the first life."""
+        await self.world.open()
+        self.world.birth()
+        self.observer.disturb(10.0)
+        self.world.supervisor.spawn("look", self._look)
 
     async def _look(self) -> None:
         """Time passes for a naked position also when nothing happens at the exchange."""
@@ -165,10 +168,11 @@ class SeedRun:
         if tasks > _MOST_TASKS:
             self.observer.blame("INV-16", f"{tasks} tasks")
 
-    async def _end(self) -> None:
+    async def end(self) -> None:
         """The last life closes everything and stops; then its files are read."""
         world, observer = self.world, self.observer
         if world.life is None:
+            await world.close()
             return
         observer.disturb(1e9)
         life = await world.stop()
@@ -184,6 +188,7 @@ class SeedRun:
             self._judge_audit(each.folder)
         for trouble in world.troubles:
             observer.blame("simulation", trouble)
+        await world.close()
 
     async def _judge_books(self, folder: Path, venue: str) -> None:
         """INV-09, INV-10: every fill once, to the last decimal."""
@@ -239,6 +244,33 @@ def _words(context: Mapping[str, object]) -> str:
     return f"{context.get('message')} {error!r}" if error is not None else str(context["message"])
 
 
+def drive(
+    script: Script, folder: Path, play: Callable[["SeedRun"], Coroutine[None, None, None]]
+) -> "SeedRun":
+    """`play` a run of `script` in `folder`, which is replaced, on virtual time and in silence."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    console = StringIO()
+    runs: list[SeedRun] = []
+    loose: list[str] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SteppedLoop)  # noqa: S101 - the factory below
+        loop.set_exception_handler(lambda _, context: loose.append(_words(context)))
+        with aiohttp_on_virtual_time(loop):
+            runs.append(SeedRun(script, folder, loop))
+            await play(runs[0])
+
+    with redirect_stdout(console), redirect_stderr(console), _limits(guarded=script.guarded):
+        run(main(), loop_factory=SteppedLoop)
+        gc.collect()  # exceptions nobody asked for are told when their task is collected
+    for text in loose:
+        if not text.startswith(_LEFT_OPEN):
+            runs[0].observer.blame("INV-16", f"unhandled: {text}")
+    return runs[0]
+
+
 def run_seed(
     seed: int,
     hours: float,
@@ -251,32 +283,12 @@ def run_seed(
     """Run one seed in `folder`, which is replaced. A failure leaves a timeline there; without one
     the folder is removed again."""
     script = write_script(seed, hours, QUOTE, kinds, intensity)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     result = SeedResult(seed, hours, script.symbols)
     result.planned = tuple(dict.fromkeys(strike.kind for strike in script.strikes))
-    console = StringIO()
     began = stopwatch()
-    runs: list[SeedRun] = []
-    loose: list[str] = []
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, SteppedLoop)  # noqa: S101 - the factory below
-        loop.set_exception_handler(lambda _, context: loose.append(_words(context)))
-        with aiohttp_on_virtual_time(loop):
-            runs.append(SeedRun(script, folder, loop))
-            await runs[0].play()
-
-    with redirect_stdout(console), redirect_stderr(console), _limits(guarded=script.guarded):
-        run(main(), loop_factory=SteppedLoop)
-        gc.collect()  # exceptions nobody asked for are told when their task is collected
-    played = runs[0]
+    played = drive(script, folder, SeedRun.play)
     world = played.world
     world.trace.audit(world.audit_path)
-    for text in loose:
-        if not text.startswith(_LEFT_OPEN):
-            played.observer.blame("INV-16", f"unhandled: {text}")
     result.violations = played.observer.violations
     result.fired = played.hands.fired
     result.lives = len(world.past)

@@ -219,10 +219,15 @@ class World:
 
     async def kill(self) -> Life:
         """kill -9: network first, then files, then the tasks. Returns the life that ended."""
+        life = self.strike_dead()
+        await self.lives.kill(life.name)
+        return life
+
+    def strike_dead(self) -> Life:
+        """The part of a kill that happens at once; the tasks are still to be cancelled."""
         life = self._end()
         self.tell("life", f"{life.name} killed")
         self._leave(life)
-        await self.lives.kill(life.name)
         return life
 
     async def stop(self, timeout: float = 60.0) -> Life:
