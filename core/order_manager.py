@@ -234,14 +234,13 @@ class OrderManager:
         if self._modes.leverage.get(symbol) == leverage:
             return
         await self._exchange.set_isolated(symbol)
-        self._modes.leverage[symbol] = (
-            leverage  # before the request: its event may overtake its answer
-        )
+        self._modes.begin(symbol, leverage)
+        done = False
         try:
             await self._exchange.set_leverage(symbol, leverage)
-        except VenueError:
-            self._modes.leverage.pop(symbol, None)
-            raise
+            done = True
+        finally:
+            self._modes.end(symbol, done=done)
 
     def load_settings(self, configs: tuple[SymbolConfig, ...]) -> None:
         """Take over what the exchange has set already, so that it is not set again."""

@@ -4,6 +4,8 @@ A tap on the phone changes them. What would make new orders wrong stops entries 
 never set back silently, because whoever changed it had a reason.
 """
 
+from collections.abc import Mapping
+
 from core.domain.account import AccountConfig, SymbolConfig
 
 
@@ -13,6 +15,7 @@ class ModeWatch:
     def __init__(self) -> None:
         self.leverage: dict[str, int] = {}
         """Leverage in force per isolated symbol, as far as we know it."""
+        self._moving: dict[str, None] = {}
         self.problem = ""
         """Why no entry may be sent; empty while the account is as it must be."""
 
@@ -28,13 +31,29 @@ class ModeWatch:
         self.problem = "; ".join(wrong)
         return self.problem
 
-    def symbols(self, configs: tuple[SymbolConfig, ...]) -> list[str]:
+    def begin(self, symbol: str, leverage: int) -> None:
+        """We are about to set it. Known from now on, because its event may overtake its answer."""
+        self.leverage[symbol] = leverage
+        self._moving[symbol] = None
+
+    def end(self, symbol: str, *, done: bool) -> None:
+        """The exchange has answered, or has not."""
+        self._moving.pop(symbol, None)
+        if not done:
+            self.leverage.pop(symbol, None)
+
+    def settled(self) -> dict[str, int]:
+        """What a reading that begins now can be compared with."""
+        return {name: known for name, known in self.leverage.items() if name not in self._moving}
+
+    def symbols(self, configs: tuple[SymbolConfig, ...], settled: Mapping[str, int]) -> list[str]:
         """One line per symbol whose margin type or leverage is not what we set; then forgotten,
-        so that it is set again before the next entry."""
+        so that it is set again before the next entry. `settled` is from before the reading: what
+        we changed meanwhile is not a change by hand."""
         changed = []
         for config in configs:
             known = self.leverage.get(config.symbol)
-            if known is None:
+            if known is None or settled.get(config.symbol) != known:
                 continue
             if not config.isolated:
                 changed.append(f"{config.symbol} margin isolated -> cross, changed by hand")

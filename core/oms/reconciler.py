@@ -50,6 +50,8 @@ class Snapshot:
     balances: tuple[Balance, ...]
     account: AccountConfig
     settings: tuple[SymbolConfig, ...]
+    settled: dict[str, int]
+    """Leverage per symbol that was in force here when the reading began."""
     moved: frozenset[str]
     """Symbols whose position or orders changed here while the exchange was being read."""
     repairs: list[str] = field(default_factory=list)
@@ -127,6 +129,7 @@ class Reconciler:
 
     async def _read(self) -> Snapshot:
         before = {symbol: state.version for symbol, state in self._tracker.symbols.items()}
+        settled = self._modes.settled()
         positions, orders, balances, account, settings = await asyncio.gather(
             self._exchange.get_positions(),
             self._exchange.get_open_orders(),
@@ -143,6 +146,7 @@ class Reconciler:
             balances=balances,
             account=account,
             settings=settings,
+            settled=settled,
             moved=frozenset(
                 symbol
                 for symbol, state in self._tracker.symbols.items()
@@ -228,7 +232,7 @@ class Reconciler:
         if problem and problem != before:
             text = f"{problem}: entries stopped, exits active"
             self._alert(Severity.CRITICAL, "mode", text)
-        for line in self._modes.symbols(snapshot.settings):
+        for line in self._modes.symbols(snapshot.settings, snapshot.settled):
             snapshot.repairs.append(line)
             self._alert(Severity.WARNING, "mode", line)
 
