@@ -12,6 +12,10 @@ from core.observe.narrator import LogEvent
 T = TypeVar("T")
 
 
+SLOW_S = 5.0
+"""After this long without an answer the operator is told, once per attempt."""
+
+
 class GaveUp(BotError):
     """A start that may not wait for ever did not get what it needs in time. Exit code 1."""
 
@@ -33,6 +37,14 @@ async def wait_for(
     deadline = None if give_up_s is None else clock.monotonic() + give_up_s
     told = ""
     while True:
+        slow = asyncio.get_running_loop().call_later(
+            SLOW_S,
+            log,
+            "start",
+            "WARNING",
+            f"waiting for {what}: no answer yet; the network is slow, or requests are held back "
+            "because this minute's are used up",
+        )
         try:
             async with asyncio.timeout(_left(deadline, clock)):
                 return await call()
@@ -45,6 +57,8 @@ async def wait_for(
             reason = str(error)
         except TimeoutError:
             reason = told or "no answer"
+        finally:
+            slow.cancel()
         left = _left(deadline, clock)
         if left == 0.0:
             raise GaveUp(f"{what}: no success within {give_up_s:g} s: {reason}")

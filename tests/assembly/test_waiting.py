@@ -56,13 +56,16 @@ def test_it_gives_up_when_the_time_is_over_and_not_a_pause_later(last: object) -
     result, seconds, lines = wait([DOWN, last], 30.0)
     assert result == "the exchange: no success within 30 s: connection refused"
     assert seconds == pytest.approx(30.0)
-    assert lines == ["waiting for the exchange: connection refused"]
+    assert lines[0] == "waiting for the exchange: connection refused"
+    assert all("no answer yet" in line for line in lines[1:])
 
 
 def test_silence_from_the_first_moment() -> None:
     result, seconds, lines = wait([None], 30.0)
     assert result == "the exchange: no success within 30 s: no answer"
-    assert (seconds, lines) == (pytest.approx(30.0), [])
+    assert seconds == pytest.approx(30.0)
+    assert len(lines) == 1
+    assert lines[0].startswith("waiting for the exchange: no answer yet; ")
 
 
 def test_without_a_limit_it_waits_until_it_works_and_tells_each_reason_once() -> None:
