@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 import aiohttp
-from paper_kit import ADA, API_KEY, API_SECRET, BTC, CONTRACTS, START_MS
+from paper_kit import ADA, API_KEY, API_SECRET, BTC, CONTRACTS, START_MS, StillFeed
 
 from core.kernel.clock import SimulatedClock
 from core.kernel.loops import run
@@ -121,3 +121,43 @@ def test_hours_of_exchange_time() -> None:
 def test_the_same_seed_lives_the_same_hours() -> None:
     first, again, other = lived(3, 1), lived(3, 1), lived(4, 1)
     assert first.frames.digest() == again.frames.digest() != other.frames.digest()
+
+
+def test_a_connection_is_cut_after_24_hours() -> None:
+    lives: list[tuple[str, int]] = []
+
+    async def live() -> None:
+        loop = asyncio.get_running_loop()
+        clock = SimulatedClock(START_MS, loop)
+        failures: list[object] = []
+        supervisor = Supervisor(clock, lambda *failure: failures.append(failure))
+        server = PaperServer(
+            StillFeed(START_MS),
+            CONTRACTS,
+            clock,
+            supervisor,
+            seed=3,
+            balance=Decimal(400),
+            quote="USDC",
+            api_key=API_KEY,
+            api_secret=API_SECRET,
+        )
+        endpoints = await server.start()
+
+        async def stay(path: str) -> None:
+            async with http.ws_connect(endpoints.ws + path) as ws:
+                opened = clock.now_ms()
+                message = await ws.receive()
+                lives.append((path, clock.now_ms() - opened))
+                assert message.type is aiohttp.WSMsgType.CLOSE
+
+        with aiohttp_on_virtual_time(loop):
+            async with aiohttp.ClientSession() as http:
+                await asyncio.gather(stay("/private/ws/none"), stay("/ws-fapi/v1"))
+        await server.stop()
+        assert await supervisor.close(5.0) == ()
+        assert failures == []
+
+    run(live(), loop_factory=virtual_loop_factory())
+    assert sorted(path for path, _ in lives) == ["/private/ws/none", "/ws-fapi/v1"]
+    assert {life // 1000 for _, life in lives} == {86_400}
