@@ -165,7 +165,7 @@ def chain_begins_anew(patch: Patch) -> None:
     checked = audit_file.AuditFile._checked
 
     def blank(self: audit_file.AuditFile, path: object, line: bytes, offset: int) -> Head:
-        head = checked(self, path, line, offset)  # type: ignore[arg-type]
+        head = checked(self, path, line, offset)  # type: ignore[arg-type]  # passed on as it came
         return replace(EMPTY, seq=head.seq, day=head.day)
 
     patch.setattr(audit_file.AuditFile, "_checked", blank)
@@ -198,8 +198,8 @@ def foreign_fills_ignored(patch: Patch) -> None:
     receive = Inbox._on_order
 
     def ours_only(self: Inbox, event: object) -> None:
-        if self._is_ours(event.client_id):  # type: ignore[attr-defined]
-            receive(self, event)  # type: ignore[arg-type]
+        if self._is_ours(event.client_id):  # type: ignore[attr-defined]  # an OrderUpdate
+            receive(self, event)  # type: ignore[arg-type]  # passed on as it came
 
     async def blind(self: Reconciler, state: SymbolState, snapshot: object) -> None:
         return None

@@ -24,6 +24,8 @@ from tools.simulation.world import World
 
 _FIRED_CALM_S = 5.0
 """One request that goes wrong, and the second way the daemon takes then."""
+_LOST_ORDER_S = 12.0
+"""Until an order in doubt is proven absent: recvWindow, visibility and two denials."""
 _LOST_EVENT_S = 45.0
 """Only the next reconcile, every 30 s, can find what was never told."""
 _BIRTH_S = 8.0
@@ -126,6 +128,7 @@ class Hands:
         calm = _FIRED_CALM_S
         if isinstance(rule, RestFault):
             plan.rest.append(rule)
+            calm = _LOST_ORDER_S if _leaves_doubt(rule) else calm
             calm += rule.delay_ms / 1_000
         elif isinstance(rule, EventFault):
             plan.events.append(rule)
@@ -352,3 +355,8 @@ class Hands:
         FaultKind.CLOCK_STEP: _step_clock,
         FaultKind.STALL: _stall,
     }
+
+
+def _leaves_doubt(rule: RestFault) -> bool:
+    """The daemon cannot tell from the answer whether the request had an effect."""
+    return rule.drop or bool(rule.body)
