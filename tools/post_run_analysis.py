@@ -11,6 +11,7 @@ database yet.
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -20,18 +21,18 @@ if __package__ in (None, ""):
 
 from core.config import TradingConfig
 from core.domain.errors import DataError, StorageError
-from core.domain.position import Trade
 from core.kernel.build_info import VERSION, commit
 from core.kernel.clock import LiveClock
-from core.observe.analytics import Performance, analyse
+from core.observe.analytics import Performance
+from core.observe.daily import ReportSource
 from core.observe.report import Report
-from core.storage.database import Database, open_reader
-from core.storage.queries import closed_trades, critical_alerts, equity_curve, last_checkpoint
+from core.storage.database import open_reader
+from core.storage.queries import critical_alerts
 from tools.common.cli import Output, finish_async, load_config, parser
 from tools.common.exits import ToolExit
 from tools.common.export import write_csv, write_parquet
 from tools.common.holdings import database_path
-from tools.common.period import Period, add_period, period_of
+from tools.common.period import add_period, period_of
 
 NAME = "post_run_analysis"
 _EXITS = "0 done and the gate passed, 1 the gate failed, 2 usage or no database"
@@ -86,30 +87,23 @@ async def _analyse(config: TradingConfig, output: Output, options: argparse.Name
     except StorageError as error:
         raise DataError(str(error)) from None
     try:
-        trades = await closed_trades(database, span.start_ms, span.end_ms)
-        trades = [trade for trade in trades if trade.entry_quantity]
-        start = options.start_equity or await _start_equity(database, span, config)
+        source = ReportSource(
+            database=database,
+            venue=config.venue.value,
+            quote=config.resolved_quote_coin,
+            build=f"USDC Futures Bot {VERSION} ({commit()})",
+            start_equity=config.paper_balance,
+        )
+        report = await source.read(
+            "Period report", span.start_ms, span.end_ms, start_equity=options.start_equity
+        )
         critical = await critical_alerts(database, span.start_ms, span.end_ms)
-        head = await last_checkpoint(database)
     finally:
         await database.close()
-    performance = analyse(trades, start)
-    failures = gate(performance, critical)
-    notes = [f"gate: {line}" for line in failures] if options.gate else []
-    report = Report(
-        title="Period report",
-        venue=config.venue.value,
-        quote=config.resolved_quote_coin,
-        start_ms=_start(span, trades),
-        end_ms=_end(span, trades),
-        performance=performance,
-        trades=trades,
-        build=f"USDC Futures Bot {VERSION} ({commit()})",
-        audit_head="" if head is None else f"{head[2]}/{head[1]}",
-        notes=tuple(notes),
-    )
+    failures = gate(report.performance, critical) if options.gate else []
+    report = replace(report, notes=tuple(f"gate: {line}" for line in failures))
     _write(report, options, output)
-    passed = None if not options.gate else not failures
+    passed = not failures if options.gate else None
     output.result({**report.record(), "gate_passed": passed}, report.text())
     return ToolExit.FINDING if passed is False else ToolExit.OK
 
@@ -124,22 +118,6 @@ def gate(performance: Performance, critical: int) -> list[str]:
     if critical:
         found.append(f"{critical} critical errors, none is allowed")
     return found
-
-
-async def _start_equity(database: Database, span: Period, config: TradingConfig) -> Decimal:
-    points = await equity_curve(database, span.start_ms, span.end_ms)
-    coin = config.resolved_quote_coin
-    first = next((point for point in points if point.coin == coin), None)
-    return config.paper_balance if first is None else first.wallet + first.unrealized
-
-
-def _start(span: Period, trades: Sequence[Trade]) -> int:
-    return span.start_ms or min((trade.opened_ms for trade in trades), default=0)
-
-
-def _end(span: Period, trades: Sequence[Trade]) -> int:
-    newest = max((trade.closed_ms + 1 for trade in trades), default=span.start_ms + 1)
-    return min(span.end_ms, max(newest, span.start_ms + 1))
 
 
 def _write(report: Report, options: argparse.Namespace, output: Output) -> None:

@@ -14,6 +14,7 @@ from core.domain.enums import ExitReason
 from core.domain.money import ZERO
 from core.domain.position import Trade
 from core.observe.log_lines import LoggedLine, newest_lines
+from core.observe.narrator import LogEvent
 from core.storage.database import Database
 from core.storage.queries import closed_trades, equity_curve, open_trades
 
@@ -124,6 +125,14 @@ def start_of_day(equities: Sequence[tuple[int, Decimal]], day_ms: int) -> Decima
 
 def _errors(lines: Sequence[LoggedLine]) -> int:
     return sum(line.is_error for line in lines)
+
+
+async def last_look(
+    database: Database, logs_dir: Path, now_ms: int, coin: str, say: LogEvent
+) -> None:
+    """One look at the end of a run: its lines in the log. Raises StorageError and OSError."""
+    for reading in Monitor().judge(await read_figures(database, logs_dir, now_ms, coin)):
+        say("monitor", "WARNING" if reading.raised else "INFO", reading.line)
 
 
 def report_text(readings: Sequence[Reading], at: str) -> str:
