@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from core.domain.enums import Severity
-from core.domain.facts import DaemonFact, TradeClosed
+from core.domain.enums import Severity, StreamState
+from core.domain.facts import DaemonFact, StreamChanged, TradeClosed
 from core.domain.ports import Clock
 from tgbot.notices import Notice, notice_of
 from tgbot.render import Card, clock_text, span, text
@@ -80,6 +80,7 @@ class AlertDesk:
         self._told_at: dict[str, float] = {}
         self._lost = 0
         self._wake = asyncio.Event()
+        self._degraded: set[str] = set()
         self.streak = 0
         self.offered = 0
         self.told = 0
@@ -95,9 +96,21 @@ class AlertDesk:
             won = fact.net > 0
             same = (self.streak > 0) == won and self.streak != 0
             self.streak = (self.streak if same else 0) + (1 if won else -1)
+        if isinstance(fact, StreamChanged) and not self._worth_telling(fact):
+            return
         notice = notice_of(fact, self._quote, self.streak)
         if notice is not None:
             self.offer(notice)
+
+    def _worth_telling(self, fact: StreamChanged) -> bool:
+        """A stream that lives is news only after it was degraded."""
+        if fact.state is StreamState.DEGRADED:
+            self._degraded.add(fact.stream)
+            return True
+        if fact.state is StreamState.LIVE and fact.stream in self._degraded:
+            self._degraded.discard(fact.stream)
+            return True
+        return False
 
     def offer(self, notice: Notice) -> None:
         self.offered += 1

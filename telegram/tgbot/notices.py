@@ -27,8 +27,8 @@ _BY_KEY = (
     ("rate", "rate-limit-ban"),
     ("clock", "clock-skew"),
     ("maintenance", "exchange-maintenance"),
-    ("user stream", "stream-down"),
-    ("market stream", "stream-down"),
+    ("user-stream", "stream-down"),
+    ("market-stream", "stream-down"),
 )
 _DAY_WORDS = frozenset({"day_stop", "sl_streak", "halted", "daily_loss", "drawdown"})
 _QUIET_RISK = frozenset({"transfer", "rebuilt", "new_day"})
@@ -75,7 +75,7 @@ def notice_of(fact: DaemonFact, quote: str, streak: int) -> Notice | None:
             return _line(Severity.INFO, key, "🛡 protected again", line, fact.at_ms)
         case RiskChanged() if fact.reason not in _QUIET_RISK:
             return _risk(fact)
-        case StreamChanged() if fact.state in (StreamState.DEGRADED, StreamState.LIVE):
+        case StreamChanged():
             return _stream(fact)
         case ReconcileDone() if fact.repairs:
             return _repairs(fact)

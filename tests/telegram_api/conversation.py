@@ -142,7 +142,7 @@ async def _hearing(talk: Transcript, scene: Scene) -> None:
     scene.dispatcher.publish(CLOSED)
     await talk.hear()
     scene.dispatcher.publish(
-        StreamChanged("user stream", StreamState.DEGRADED, "silent for 65 s", now)
+        StreamChanged("user-stream", StreamState.DEGRADED, "silent for 65 s", now)
     )
     await talk.hear()
     scene.dispatcher.publish(RiskChanged(True, "day_stop", "lost 8.04 of 8.00 USDC today", now))

@@ -104,11 +104,12 @@ def _changed(fact: TradeClosed, changes: dict[str, object]) -> TradeClosed:
 def test_alerts_link_to_their_playbooks(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         now = scene.clock.now_ms()
+        scene.dispatcher.publish(StreamChanged("user-stream", StreamState.LIVE, "connected", now))
         scene.dispatcher.publish(
-            StreamChanged("user stream", StreamState.DEGRADED, "silent for 65 s", now)
+            StreamChanged("user-stream", StreamState.DEGRADED, "silent for 65 s", now)
         )
         await scene.wait(lambda: len(scene.api.shown) == 2)
-        assert "📡 user stream degraded" in scene.api.shown[1].text
+        assert "📡 user-stream degraded" in scene.api.shown[1].text
         await scene.press(scene.api.shown[1], "📖 what to do")
         await scene.wait(lambda: len(scene.api.shown) == 3)
         assert "📖 Stream down" in scene.api.shown[2].text
