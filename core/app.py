@@ -24,6 +24,7 @@ from core.assembly.settings import LiveSettings
 from core.assembly.surroundings import MACHINE, Surroundings
 from core.assembly.trading import Trading
 from core.assembly.venue import VenueAccess, open_venue
+from core.assembly.watchers import monitor_once, start_watchers
 from core.config import TradingConfig
 from core.domain.enums import ExitReason, PaperFeed, Severity, Venue
 from core.domain.errors import (
@@ -36,7 +37,6 @@ from core.domain.errors import (
 from core.domain.facts import Alert
 from core.domain.money import ZERO
 from core.domain.ports import Clock
-from core.kernel.build_info import VERSION, commit
 from core.kernel.clock import LiveClock, SimulatedClock, stopwatch
 from core.kernel.dispatcher import Dispatcher
 from core.kernel.instance_lock import InstanceLock
@@ -44,17 +44,15 @@ from core.kernel.lifecycle import Stage, StageOutcome, StageReport, run_stages
 from core.kernel.loops import live_loop_factory, run
 from core.kernel.redaction import Redactor
 from core.kernel.signals import StopSignals
-from core.kernel.supervisor import Restart, Supervisor
+from core.kernel.supervisor import Supervisor
 from core.kernel.terminal import print_out
 from core.observe.audit_trail import AuditTrail
-from core.observe.checkpoints import Checkpoints, fingerprint
 from core.observe.narrator import Narrator
 from core.observe.summary import AuditState, Closing, Summary
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
 from core.storage.audit_verify import find_segments, verify
 
 GIVE_UP_S = 30.0
-_FOREVER = Restart(limit=1_000, window=3_600.0, pause=1.0)
 MARK_EVERY_S = 600.0
 """How often invented prices are called so again, seconds of the run's own time."""
 
@@ -203,16 +201,8 @@ class Application:
             dispatcher=self._dispatcher,
         )
         self.operator = OperatorDesk(trading, self._settings, self._dispatcher, self._clock)
-        checkpoints = Checkpoints(
-            memory.audit,
-            trading.recorder,
-            self._clock,
-            self._say,
-            build=f"{VERSION} {commit()}",
-            config=fingerprint(self._config.settings_public()),
-        )
         self._supervisor.spawn("journal", memory.journal.run)
-        self._workers.spawn("checkpoints", checkpoints.run, _FOREVER)
+        start_watchers(self._config, memory, trading.recorder, self._clock, self._workers)
         started = False
         try:
             stop = self._supervisor.spawn("start", lambda: self._start(trading))
@@ -292,6 +282,7 @@ class Application:
             Stage("positions", lambda: self._leave(trading, close=close), total * 0.4),
             Stage("orphans", trading.sweep, total * 0.1),
             Stage("summary", lambda: self._read_end(trading, started=started), total * 0.1),
+            Stage("monitor", lambda: self._last_look(memory, started=started), total * 0.05),
             Stage("streams", trading.close_streams, total * 0.05),
             Stage("workers", lambda: self._workers.close(total * 0.05), total * 0.05),
             Stage("client", trading.client.close, total * 0.1),
@@ -336,6 +327,10 @@ class Application:
             real_seconds=stopwatch() - self._began_real,
             reason=self._stop_reason,
         )
+
+    async def _last_look(self, memory: Memory, *, started: bool) -> None:
+        if started:
+            await monitor_once(self._config, memory, self._clock)
 
     def _finish_summary(self, access: VenueAccess, memory: Memory) -> None:
         """Everything is written: read the audit chain as an outsider and make the last screen."""
