@@ -110,6 +110,13 @@ def help_of(program: tuple[str, ...]) -> str:
     return done.stdout + done.stderr
 
 
+def accepted_by_help(program: tuple[str, ...], arguments: list[str]) -> None:
+    """Every option is one the program knows; that it starts at all is for the tests of tools."""
+    options = [word for word in arguments if word.startswith("--") and word != "--help"]
+    text = help_of(program) if options else ""
+    assert [option for option in options if option not in text] == []
+
+
 def accepted_by_main(arguments: list[str]) -> None:
     if "--help" not in arguments:
         main.parser().parse_args([word.strip("[]…") for word in arguments if word != "…"])
@@ -123,11 +130,11 @@ def test_commands_are_accepted(document: str, words: tuple[str, ...]) -> None:
         case ["bootstrap.py", "test", *_]:
             pass
         case ["-m", tool, *rest]:
-            text = help_of(("-m", tool))
-            assert [flag for flag in rest if flag.startswith("--") and flag not in text] == []
+            assert (ROOT / tool.replace(".", "/")).with_suffix(".py").is_file(), tool
+            accepted_by_help(("-m", tool), rest)
         case [script, *rest]:
-            text = help_of((script,))
-            assert [flag for flag in rest if flag.startswith("--") and flag not in text] == []
+            assert (ROOT / script).is_file(), script
+            accepted_by_help((script,), rest)
 
 
 def test_the_commands_of_the_readme_are_found_at_all() -> None:
@@ -189,6 +196,37 @@ def test_files_and_modules_that_documents_name_exist() -> None:
 
 
 # --- architecture --------------------------------------------------------------------------------
+
+
+def rooms() -> list[tuple[str, str]]:
+    """(folder, module) of every line under "Rooms", in order."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    found, folder = [], ""
+    for line in text.partition("\n## Rooms\n")[2].splitlines():
+        if line.startswith("### "):
+            folder = line.removeprefix("### ").strip("`/").replace("Root", ".")
+        elif named := re.match(r"- `(\w+)`: \S", line):
+            found.append((folder, named[1]))
+    return found
+
+
+def modules() -> set[tuple[str, str]]:
+    found = set()
+    for path in ROOT.rglob("*.py"):
+        place = path.relative_to(ROOT)
+        program = not (SKIPPED | {"tests"}) & set(place.parts) and place.name != "__init__.py"
+        if program:
+            found.add((place.parent.as_posix(), place.stem))
+    return found
+
+
+def test_every_module_has_one_line_in_the_architecture() -> None:
+    named = rooms()
+    assert len(set(named)) == len(named), "a module is named twice"
+    missing = [f"{folder}/{name}.py" for folder, name in sorted(modules() - set(named))]
+    assert missing == [], "docs/architecture.md, Rooms: add a line for each"
+    gone = [f"{folder}/{name}.py" for folder, name in sorted(set(named) - modules())]
+    assert gone == [], "docs/architecture.md, Rooms: names modules that do not exist"
 
 
 def test_the_table_of_floors_is_the_one_that_is_enforced() -> None:
