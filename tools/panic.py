@@ -76,7 +76,7 @@ def _halt(config: TradingConfig, clock: Clock, reason: str, output: Output) -> N
     except OSError as error:
         output.note(f"warning: entries are NOT blocked, the halt cannot be written: {error}")
         return
-    output.note(f"entries blocked ({config.data_dir}); clear it with /resume or the dashboard")
+    output.note(f"entries blocked ({config.data_dir}); clear it with /resume in Telegram")
 
 
 async def _leave(
