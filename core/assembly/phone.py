@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from core.assembly.operator import OperatorDesk
+from core.assembly.prices import PriceSource
 from core.assembly.settings import LiveSettings
 from core.assembly.trading import Trading
 from core.domain.ports import Clock
@@ -34,6 +35,7 @@ def open_phone(
     settings: LiveSettings,
     operator: OperatorDesk,
     trading: Trading,
+    source: PriceSource | None,
     *,
     clock: Clock,
     supervisor: Supervisor,
@@ -41,12 +43,18 @@ def open_phone(
     log: LogEvent,
     redactor: Redactor,
 ) -> Phone | None:
-    """The bot, not started; None without TELEGRAM_TOKEN. `clock` must run on real time.
+    """The bot, not started; None without TELEGRAM_TOKEN.
 
+    None also when the prices run faster than real time: Telegram's people and servers do not.
     Raises ConfigError when python-telegram-bot is not installed.
     """
     config = settings.config
     if config.telegram_token is None:
+        return None
+    if source is not None and source.epoch_ms is not None and source.speed != 1:
+        pace = "as fast as they can" if source.speed is None else f"{source.speed:g} times as fast"
+        line = f"TELEGRAM_TOKEN has no use while prices run {pace}: set PAPER_SPEED=1 for it"
+        log("telegram", "WARNING", line)
         return None
     add_telegram_root(PROJECT)
     bot = importlib.import_module("tgbot.build").build_bot(

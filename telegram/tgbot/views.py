@@ -29,7 +29,6 @@ def status(
     view: StatusView, risk: RiskView, signals: Mapping[str, CandleEvaluated], now_ms: int
 ) -> tuple[Block, ...]:
     rows = [
-        ("feed", view.feed),
         ("up", span(view.uptime_s * 1_000)),
         ("equity", f"{money(view.equity)} {view.quote_coin}"),
         ("today", f"{signed(risk.realized_today)} {view.quote_coin}"),
@@ -38,7 +37,7 @@ def status(
         ("", f"market {view.market_stream.value}"),
         ("entries", "allowed" if not view.entries_blocked else "stopped"),
     ]
-    blocks = [table(rows)]
+    blocks = [text(f"prices: {view.feed}"), table(rows)]
     if view.entries_blocked:
         blocks.append(text(f"⛔ {view.entries_blocked}"))
     if view.positions:

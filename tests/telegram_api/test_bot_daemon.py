@@ -1,6 +1,7 @@
 """The bot on a whole daemon: real order manager, risk guard, database and paper exchange."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from support.application import config_in, with_application
@@ -9,7 +10,8 @@ from telegram_api.server import TOKEN, BotApi, Shown
 
 from core.app import Application
 from core.assembly.exit_codes import ExitCode
-from core.assembly.phone import open_phone
+from core.assembly.phone import Phone, open_phone
+from core.assembly.prices import PriceSource
 from core.domain.position import PositionView
 from core.kernel.clock import SimulatedClock
 
@@ -45,6 +47,39 @@ class Talk:
         raise AssertionError("no answer")
 
 
+def phone_of(app: Application, clock: SimulatedClock, source: PriceSource | None) -> Phone | None:
+    operator = app.operator
+    assert operator is not None
+    return open_phone(
+        app._settings,
+        operator,
+        operator._trading,
+        source,
+        clock=clock,
+        supervisor=app._workers,
+        dispatcher=app._dispatcher,
+        log=app._say,
+        redactor=app._redactor,
+    )
+
+
+def test_no_token_no_bot_and_no_bot_on_hurried_prices(tmp_path: Path) -> None:
+    async def story(app: Application, clock: SimulatedClock) -> None:
+        assert app._source is not None
+        assert phone_of(app, clock, app._source) is None
+        settings = app._settings
+        settings.config = settings.config.with_settings("test", TELEGRAM_TOKEN=TOKEN)
+        assert phone_of(app, clock, app._source) is None
+        assert phone_of(app, clock, replace(app._source, speed=60.0)) is None
+        phone = phone_of(app, clock, replace(app._source, speed=1.0))
+        assert phone is not None
+
+    assert with_application(config_in(tmp_path), story) is ExitCode.OK
+    log = "".join(path.read_text("utf-8") for path in (tmp_path / "logs").glob("bot_*.log"))
+    assert "prices run as fast as they can: set PAPER_SPEED=1" in log
+    assert "prices run 60 times as fast: set PAPER_SPEED=1" in log
+
+
 def test_a_whole_daemon_is_steered_from_the_phone(tmp_path: Path) -> None:
     async def story(app: Application, clock: SimulatedClock) -> None:
         operator = app.operator
@@ -54,16 +89,7 @@ def test_a_whole_daemon_is_steered_from_the_phone(tmp_path: Path) -> None:
         settings.config = settings.config.with_settings(
             "test", TELEGRAM_API_URL=await api.start(), TELEGRAM_TOKEN=TOKEN
         )
-        phone = open_phone(
-            settings,
-            operator,
-            operator._trading,
-            clock=clock,
-            supervisor=app._workers,
-            dispatcher=app._dispatcher,
-            log=app._say,
-            redactor=app._redactor,
-        )
+        phone = phone_of(app, clock, None)
         assert phone is not None
         await phone.start()
         talk = Talk(api, clock)
