@@ -16,7 +16,7 @@ from core.exchange.symbols import SymbolMap
 from core.kernel.loops import live_loop_factory, run
 from core.storage.audit_verify import verify
 from tools import benchmark
-from tools.benchmarks import evaluate, event, protect, rest
+from tools.benchmarks import confirm, evaluate, event, protect, reconcile, rest
 from tools.benchmarks.child import Child
 from tools.benchmarks.episodes import PRICE, QUANTITY, Wiring, open_episodes
 from tools.benchmarks.figures import (
@@ -246,6 +246,19 @@ def test_protect_section() -> None:
     section = protect.measure(QUICK)
     assert len(_names(section)) == 2
     assert [each.samples for each in section.rows] == [20, 20]
+
+
+def test_confirm_section_ends_with_an_accepted_stop() -> None:
+    whole, known = confirm.measure(QUICK).rows
+    assert (whole.samples, known.samples) == (5, 5)
+    assert 0 < known.median < whole.median
+
+
+def test_reconcile_section_counts_what_the_exchange_saw() -> None:
+    times, requests, weight = reconcile.measure(QUICK).rows
+    assert times.median > 0
+    assert requests.median == 6
+    assert weight.median == 100
 
 
 def test_rest_section_reaches_the_exchange_with_all_three_clients() -> None:
