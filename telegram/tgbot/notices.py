@@ -17,20 +17,27 @@ from core.domain.facts import (
 from core.domain.money import to_wire
 from tgbot.render import Block, Card, base, money, price, signed, span, table, text
 
+_BY_TEXT = (
+    ("code -2014", "key-revoked"),
+    ("code -2015", "key-revoked"),
+    ("http 401", "key-revoked"),
+    ("http 418", "rate-limit-ban"),
+    ("http 429", "rate-limit-ban"),
+    ("code -1003", "rate-limit-ban"),
+    ("code -1021", "clock-skew"),
+    ("code -1016", "exchange-maintenance"),
+    ("http 503", "exchange-maintenance"),
+)
+"""What the exchange said decides; errors carry its code and status in these words."""
 _BY_KEY = (
     ("storage", "disk-full"),
     ("stop:", "naked-position"),
     ("flatten:", "naked-position"),
     ("position:", "naked-position"),
-    ("credentials", "key-revoked"),
-    ("key", "key-revoked"),
-    ("rate", "rate-limit-ban"),
-    ("clock", "clock-skew"),
-    ("maintenance", "exchange-maintenance"),
     ("user-stream", "stream-down"),
     ("market-stream", "stream-down"),
 )
-_DAY_WORDS = frozenset({"day_stop", "sl_streak", "halted", "daily_loss", "drawdown"})
+_DAY_WORDS = frozenset({"day_stop", "sl_streak", "halted"})
 _QUIET_RISK = frozenset({"transfer", "rebuilt", "new_day"})
 
 
@@ -156,6 +163,8 @@ def _risk(fact: RiskChanged) -> Notice:
     severity = Severity.WARNING if fact.blocked else Severity.INFO
     title = "⛔ entries stopped, exits active" if fact.blocked else "🟢 entries allowed"
     playbook = "daily-stop" if fact.blocked and fact.reason in _DAY_WORDS else ""
+    if fact.reason == "storage":
+        playbook = "disk-full"
     return _line(severity, f"risk:{fact.reason}", title, fact.detail, fact.at_ms, playbook)
 
 
@@ -188,8 +197,9 @@ _TITLES = {
 
 
 def _alert(fact: Alert) -> Notice:
-    lowered = fact.key.lower()
-    playbook = next((name for start, name in _BY_KEY if lowered.startswith(start)), "")
+    playbook = next((name for words, name in _BY_TEXT if words in fact.text), "") or next(
+        (name for start, name in _BY_KEY if fact.key.startswith(start)), ""
+    )
     key = f"alert:{fact.severity.value}:{fact.key}"
     return _line(fact.severity, key, _TITLES[fact.severity], fact.text, fact.at_ms, playbook)
 
