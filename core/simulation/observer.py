@@ -10,6 +10,7 @@ What it decides, by invariant of docs/invariants.md:
 - INV-03, INV-12: an order of ours at the exchange without an intent on disk from before it; at the
   end, one without an outcome.
 - INV-09, INV-10 are compared at the end by the campaign, which can read the database.
+- INV-13: an entry reaches the exchange while the operator's halt or pause stands (`forbid`).
 - INV-16: after the faults have ended, `overdue` names what does not come back.
 
 A violation is recorded with its virtual time and never stops the run: it may escalate.
@@ -155,6 +156,7 @@ class Observer:
         self._holder: dict[str, str] = {}
         self._seen: dict[str, None] = {}
         self._told: dict[str, None] = {}
+        self._forbidden_from: float | None = None
 
     def blame(self, invariant: str, text: str) -> None:
         """Record a violation, each text once."""
@@ -167,6 +169,15 @@ class Observer:
         now = self._time()
         return self.calm.disturb(now, now + seconds)
 
+    def forbid(self, grace_s: float) -> None:
+        """From `grace_s` on (what was sent before may still arrive) no entry is allowed."""
+        if self._forbidden_from is None:
+            self._forbidden_from = self._time() + grace_s
+
+    def allow(self) -> None:
+        """Entries are allowed again."""
+        self._forbidden_from = None
+
     # --- events of the exchange ------------------------------------------------------------------
 
     def order(self, event: OrderEvent) -> None:
@@ -177,6 +188,9 @@ class Observer:
         if event.client_id not in self._seen:
             self._seen[event.client_id] = None
             self._check_journal(event.client_id)
+            since = self._forbidden_from
+            if parts.purpose is Purpose.ENTRY and since is not None and self._time() > since:
+                self.blame("INV-13", f"{event.symbol} entry {event.client_id} in spite of a halt")
         key = f"{parts.purpose}{parts.level}-{parts.digest}"
         intent = self._intents.setdefault(key, _Intent())
         if event.alive:

@@ -54,6 +54,8 @@ class FaultKind(StrEnum):
     STOP = "F39 orderly stop"
     CLOCK_STEP = "F43 wall clock steps"
     STALL = "F44 loop stalls"
+    PAUSE = "F46 paused by the operator"
+    PANIC = "F46 panic"
 
 
 _SELDOM = {
@@ -63,6 +65,8 @@ _SELDOM = {
     FaultKind.SWIZZLE: 0.4,
     FaultKind.LIQUIDATED: 0.3,
     FaultKind.CLOCK_STEP: 0.3,
+    FaultKind.PAUSE: 0.3,
+    FaultKind.PANIC: 0.2,
 }
 """Part of the drawn rate for faults that take long or change much."""
 

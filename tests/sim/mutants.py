@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import pytest
 
+from core.assembly.settings import LiveSettings
 from core.domain.enums import AlgoStatus, ExitReason, Lane, OrderStatus
 from core.domain.order import OrderRecord
 from core.domain.position import Fill, Trade
@@ -21,6 +22,7 @@ from core.oms.decisions import Finish, Idle, PlaceStop
 from core.oms.inbox import Inbox
 from core.oms.outcomes import OutcomeResolver
 from core.oms.reconciler import Reconciler
+from core.oms.risk_store import Halt, RiskStore
 from core.oms.sender import Sender
 from core.oms.state import SymbolState
 from core.order_manager import OrderManager
@@ -220,6 +222,19 @@ def a_task_that_dies(patch: Patch) -> None:
     patch.setattr(keeper.Keeper, "_send_stop", fall_over)
 
 
+def halt_in_memory_only(patch: Patch) -> None:
+    """A halt dies with its process."""
+
+    def kept(self: RiskStore, halt: Halt) -> None:
+        self._halt_in_memory = halt
+
+    patch.setattr(RiskStore, "set_halt", kept)
+
+
+def pause_ignored(patch: Patch) -> None:
+    patch.setattr(LiveSettings, "trading_enabled", lambda self: True)
+
+
 MUTANTS: dict[str, Mutant] = {
     "send before journal": Mutant(send_before_journal, ("INV-03",)),
     "resend when in doubt": Mutant(
@@ -252,4 +267,10 @@ MUTANTS: dict[str, Mutant] = {
         foreign_fills_ignored, ("INV-01", "INV-05", "INV-10"), (F.PHONE_CLOSE,)
     ),
     "a task that dies": Mutant(a_task_that_dies, ("INV-16",)),
+    "halt in memory only": Mutant(
+        halt_in_memory_only, ("INV-13",), (F.PANIC, F.KILL), seeds=3, hours=0.3, intensity=80
+    ),
+    "pause ignored": Mutant(
+        pause_ignored, ("INV-13",), (F.PAUSE,), seeds=2, hours=0.2, intensity=60
+    ),
 }

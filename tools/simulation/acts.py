@@ -5,11 +5,12 @@ counts what really took effect: a rule that never met a request is no fault.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
+from core.assembly.operator import OperatorDesk
 from core.domain.enums import OrderKind
 from core.domain.money import ZERO, to_wire
 from core.ids import parse_client_id
@@ -30,6 +31,11 @@ _LOST_EVENT_S = 45.0
 """Only the next reconcile, every 30 s, can find what was never told."""
 _BIRTH_S = 8.0
 _HEARTBEAT_S = 30.0
+_HALT_S = 600.0
+_IN_FLIGHT_S = 20.0
+"""What was sent before a halt may arrive this much later on a slow link."""
+_WHO = "simulation"
+Command = Callable[[OperatorDesk], Coroutine[None, None, object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class Hands:
         self.fired: Counter[FaultKind] = Counter()
         self.healed = False
         self._busy = False
+        self._forbidden = False
         self._mixed = world.chance.stream("acts")
         for name in world.network.links:
             self._normal(name)
@@ -316,6 +323,38 @@ class Hands:
         self._observer.disturb(seconds + _FIRED_CALM_S)
         self._world.loop.stall(seconds)
 
+    # --- the operator ----------------------------------------------------------------------------
+
+    def _pause(self, draw: float) -> None:
+        self._forbid(FaultKind.PAUSE, draw, lambda desk: desk.pause(_WHO), lambda d: d.resume(_WHO))
+
+    def _panic(self, draw: float) -> None:
+        self._forbid(
+            FaultKind.PANIC,
+            draw,
+            lambda desk: desk.panic(_WHO, "rehearsal"),
+            lambda desk: desk.clear_halt(_WHO, "rehearsal over"),
+        )
+
+    def _forbid(self, kind: FaultKind, draw: float, stop: Command, go: Command) -> None:
+        """Stop entries by command for a while that may see kills; then allow them again."""
+        if self._forbidden:
+            return
+        self._forbidden = True
+
+        async def spell() -> None:
+            if await self._world.command(stop):
+                self._count(kind, f"for {_HALT_S * draw:.0f} s")
+                self._observer.forbid(_IN_FLIGHT_S)
+                await self._world.clock.sleep(_HALT_S * draw)
+                self._observer.allow()
+            while not await self._world.command(go):  # also when a kill came in between
+                await self._world.clock.sleep(1.0)
+            self._world.tell("operator", f"{kind} ends")
+            self._forbidden = False
+
+        self._world.supervisor.spawn("halt", spell)
+
     # --- helpers ---------------------------------------------------------------------------------
 
     def _pick(self, names: tuple[str, ...]) -> str:
@@ -354,6 +393,8 @@ class Hands:
         FaultKind.STOP: _stop,
         FaultKind.CLOCK_STEP: _step_clock,
         FaultKind.STALL: _stall,
+        FaultKind.PAUSE: _pause,
+        FaultKind.PANIC: _panic,
     }
 
 

@@ -8,7 +8,7 @@ life's code may still write, nobody reads.
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -21,8 +21,10 @@ from aiohttp import web
 import strategies
 from core.app import Application, RunOptions
 from core.assembly.exit_codes import ExitCode
+from core.assembly.operator import OperatorDesk
 from core.assembly.surroundings import Surroundings
 from core.config import TradingConfig
+from core.domain.errors import BotError
 from core.kernel.chance import Chance
 from core.kernel.clock import SimulatedClock
 from core.kernel.supervisor import Supervisor
@@ -35,6 +37,7 @@ from core.simulation.trace import Trace
 
 EPOCH_MS = 1_750_000_000_000
 QUOTE = "USDC"
+_COMMAND_S = 60.0
 AT = PaperEndpoints("http://127.0.0.1:9", "ws://127.0.0.1:9", 9)
 _KEY, _SECRET = "simulated-key", "simulated-secret"
 _STRATEGIES = str(Path(__file__).parent / "strategies")
@@ -252,6 +255,26 @@ class World:
         self.network.detach(life.name)
         self._current = self.folder / f"life-{len(self.past) + 1}"
         shutil.copytree(life.folder, self._current, ignore=shutil.ignore_patterns("*-shm"))
+
+    async def command(self, order: Callable[[OperatorDesk], Coroutine[None, None, object]]) -> bool:
+        """Give the living daemon a command, as its own task. False when it was not carried out."""
+        life = self.life
+        desk = None if life is None else life.app.operator
+        if life is None or desk is None:
+            return False
+        done: list[object] = []
+
+        async def give() -> None:
+            try:
+                done.append(await order(desk))
+            except BotError as error:
+                self.tell("operator", f"refused: {error}")
+
+        context = copy_context()
+        context.run(LIFE.set, life.name)
+        task = context.run(self.supervisor.spawn, f"command to {life.name}", give)
+        await self.wait(task.done, _COMMAND_S)
+        return bool(done)
 
     def _end(self) -> Life:
         life = self.life
