@@ -229,6 +229,7 @@ class Application:
     async def _start(self, trading: Trading) -> None:
         try:
             await trading.connect(self._options.give_up_s)
+            self._summary.wallet_read(trading.client.exchange_now_ms())
             if not self._options.check:
                 await trading.begin(self._options.give_up_s)
         except BotError as error:

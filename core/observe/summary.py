@@ -83,6 +83,7 @@ class Summary:
     def __init__(self, quote: str) -> None:
         self.totals = RunTotals()
         self._quote = quote
+        self._wallet_at_ms = 0
 
     def listen(self, dispatcher: Dispatcher) -> None:
         dispatcher.subscribe(CandleEvaluated, self._on_candle)
@@ -93,6 +94,14 @@ class Summary:
         dispatcher.subscribe(TradeClosed, self._on_closed)
         dispatcher.subscribe(ReconcileDone, self._on_reconcile)
         dispatcher.subscribe(Alert, self._on_alert)
+
+    def wallet_read(self, at_ms: int) -> None:
+        """The start wallet is known as of `at_ms` (UTC ms, exchange time).
+
+        Fills from before are in it already, even those that are booked later, such as the ones an
+        earlier process died over.
+        """
+        self._wallet_at_ms = at_ms
 
     def _on_candle(self, fact: CandleEvaluated) -> None:
         self.totals.candles += 1
@@ -107,7 +116,8 @@ class Summary:
 
     def _on_fill(self, fact: FillBooked) -> None:
         self.totals.fills += 1
-        self.totals.fill_result += fact.realized_pnl - fact.commission
+        if fact.at_ms >= self._wallet_at_ms:
+            self.totals.fill_result += fact.realized_pnl - fact.commission
 
     def _on_stop(self, fact: StopConfirmed) -> None:
         self.totals.stops_confirmed += 1
