@@ -301,3 +301,25 @@ def test_a_revoked_key_is_told_loudly_stops_entries_and_makes_no_storm(tmp_path:
         await closed_by_stop(world, daemon)
 
     in_world(tmp_path, story)
+
+
+def test_a_fill_while_two_connections_overlap_counts_once(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        daemon = await opened(world)
+
+        def listening() -> int:
+            connections = world.paper.hub.connections
+            return sum(each.route is Route.PRIVATE for each in connections)
+
+        daemon.stream._feed.replace()  # what happens before the 24 h are over
+        await world.wait(lambda: listening() == 2)
+        world.feed.push(WIRE, "2.0130")
+        await world.wait(lambda: world.stops() == world.position() == 50)
+        await world.wait(lambda: listening() == 1)
+        fills = [fact for fact in daemon.of(FillBooked) if isinstance(fact, FillBooked)]
+        assert len({fact.exchange_trade_id for fact in fills}) == len(fills) == 2
+        assert daemon.orders.entries_blocked() == ""
+        assert daemon.stream.view().reconnects == 0
+        await closed_by_stop(world, daemon)
+
+    in_world(tmp_path, story)
