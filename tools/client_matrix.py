@@ -1,8 +1,10 @@
 """Real clients against the paper exchange: `python -m tools.client_matrix` (floor 8).
 
-Installs the clients of `tests/clients/requirements-clients.txt` in a virtual environment of their
+Installs the clients named in `tests/clients/requirements-*.txt` in virtual environments of their
 own, starts a paper exchange for each client on a free port of this machine, runs the client's
-checks and prints a table. Exit codes: 0 every check passed, 1 one failed, 2 nothing could be run.
+checks and prints a table. freqtrade and nautilus run only when asked for: they are large, and take
+minutes or a newer Python.
+Exit codes: 0 every check passed, 1 one failed, 2 nothing could be run.
 """
 
 import argparse
@@ -10,7 +12,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,16 +23,19 @@ if __package__ in (None, ""):
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENTS = ROOT / "tests" / "clients"
-REQUIREMENTS = CLIENTS / "requirements-clients.txt"
-DEFAULT_VENV = Path(tempfile.gettempdir()) / "paper-clients-venv"
+DEFAULT_VENVS = Path(tempfile.gettempdir()) / "paper-clients"
 SCRIPTS = {
     "ccxt": "ccxt_rest.py",
     "ccxt.pro": "ccxt_pro.py",
     "SDK": "sdk.py",
     "python-binance": "python_binance.py",
+    "freqtrade": "freqtrade_runs.py",
+    "nautilus": "nautilus_runs.py",
 }
+LARGE = ("freqtrade", "nautilus")
+"""Clients with an environment of their own, left out unless asked for."""
 PASSED, FAILED, UNABLE = 0, 1, 2
-_CLIENT_S = 600
+_CLIENT_S = 1500
 _STOP_S = 10
 _SYMBOLS = "BTCUSDC,ETHUSDC,XRPUSDC"
 
@@ -49,9 +53,10 @@ class Result:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="client_matrix", description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--venv", type=Path, default=DEFAULT_VENV, help="where the clients live (%(default)s)")
+    add("--venvs", type=Path, default=DEFAULT_VENVS, help="where the clients live (%(default)s)")
     add("--client", choices=tuple(SCRIPTS), action="append", help="this one only; may be repeated")
-    add("--no-install", action="store_true", help="take the environment as it is")
+    add("--python", default=sys.executable, help="makes the environments (%(default)s)")
+    add("--no-install", action="store_true", help="take the environments as they are")
     return parser.parse_args(argv)
 
 
@@ -60,10 +65,16 @@ def _python(folder: Path) -> Path:
     return windows if windows.exists() else folder / "bin" / "python"
 
 
-def _install(folder: Path) -> None:
+def _set_of(client: str) -> str:
+    """Name of the set of packages a client belongs to."""
+    return client if client in LARGE else "clients"
+
+
+def _install(interpreter: str, folder: Path, requirements: Path) -> None:
     if not _python(folder).exists():
-        venv.create(folder, with_pip=True)
-    command = [str(_python(folder)), "-m", "pip", "install", "-q", "-r", str(REQUIREMENTS)]
+        make = [interpreter, "-m", "venv", str(folder)]
+        subprocess.run(make, check=True)  # noqa: S603 - the operator's own choice
+    command = [str(_python(folder)), "-m", "pip", "install", "-q", "-r", str(requirements)]
     subprocess.run(command, check=True)  # noqa: S603 - our own interpreter and file
 
 
@@ -133,12 +144,15 @@ def table(results: Sequence[Result]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     args = _arguments(argv)
     try:
-        if not args.no_install:
-            _install(args.venv)
+        chosen = args.client or [client for client in SCRIPTS if client not in LARGE]
+        for name in dict.fromkeys(_set_of(client) for client in chosen):
+            if not args.no_install:
+                requirements = CLIENTS / f"requirements-{name}.txt"
+                _install(args.python, args.venvs / name, requirements)
         results: list[Result] = []
-        for client in args.client or SCRIPTS:
+        for client in chosen:
             print(f"client_matrix: {client}", file=sys.stderr, flush=True)
-            results += run_client(_python(args.venv), client)
+            results += run_client(_python(args.venvs / _set_of(client)), client)
     except (OSError, subprocess.SubprocessError) as error:
         print(f"client_matrix: {error}", file=sys.stderr)
         return UNABLE

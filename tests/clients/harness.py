@@ -50,13 +50,14 @@ Check = Callable[[], Awaitable[object]]
 class Checks:
     """Runs checks in order and tells each result; a failed one does not stop the others."""
 
-    def __init__(self, client: str) -> None:
+    def __init__(self, client: str, limit_s: float = CHECK_S) -> None:
         self.client = client
+        self._limit_s = limit_s
 
     async def run(self, name: str, check: Check) -> None:
         problem = ""
         try:
-            async with asyncio.timeout(CHECK_S):
+            async with asyncio.timeout(self._limit_s):
                 await check()
         except Exception as error:  # noqa: BLE001 - whatever a client raises is the result
             problem = f"{type(error).__name__}: {error}"[:300]
