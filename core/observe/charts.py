@@ -204,7 +204,8 @@ def _grid(scale: _Scale, value: float, words: str) -> str:
 
 def _time_axis(scale: _Scale, first: int, last: int) -> list[str]:
     span = last - first
-    form = "%H:%M" if span <= 36 * 3_600_000 else "%d %b"
+    hours = span / 3_600_000
+    form = "%H:%M" if hours <= 36 else "%d %b %H:%M" if hours <= 144 else "%d %b"
     parts = []
     for number in range(6):
         at = first + span * (2 * number + 1) // 12

@@ -74,6 +74,8 @@ def test_without_network_and_daemon(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert found["daemon"][1].startswith("pid ")
     assert found["audit"][0] == "fail"
     assert "none has been started" in found["exchange"][1]
+    assert quick_check.main(env) == 1
+    assert "none runs" in checks(capsys.readouterr().out)["exchange"][1]
     nowhere = Exchange("http://127.0.0.1:9", "ws://127.0.0.1:9", "key-of-test", "secret-of-test")
     folder = tmp_path / "other"
     folder.mkdir()

@@ -11,10 +11,12 @@ from contextlib import asynccontextmanager
 from core.assembly.venue import open_venue, running_paper
 from core.config import TradingConfig
 from core.domain.enums import Venue
+from core.domain.errors import ConfigError
 from core.domain.ports import Clock
 from core.exchange_client import OptimizedExchangeClient
 from core.kernel.supervisor import Supervisor
 from core.oms.risk_store import RiskStore
+from tools.common.daemon import running_daemon
 
 
 def say(component: str, level: str, message: str) -> None:
@@ -38,6 +40,13 @@ async def connected(config: TradingConfig, clock: Clock) -> AsyncIterator[Optimi
     Raises ConfigError when there is nothing to connect to, VenueError when it does not answer.
     """
     if config.venue is Venue.PAPER:
+        if not running_daemon(config):
+            raise ConfigError(
+                [
+                    "DRY_RUN: the paper exchange lives inside the daemon, and none runs on the "
+                    f"data folder {config.data_dir}"
+                ]
+            )
         access = running_paper(config)
     else:
         access = await open_venue(config, None, clock, Supervisor(clock, task_failed), say)
