@@ -52,6 +52,8 @@ class Snapshot:
     settings: tuple[SymbolConfig, ...]
     settled: dict[str, int]
     """Leverage per symbol that was in force here when the reading began."""
+    closings: dict[str, int]
+    """Episodes of each symbol that had ended before the reading began."""
     moved: frozenset[str]
     """Symbols whose position or orders changed here while the exchange was being read."""
     repairs: list[str] = field(default_factory=list)
@@ -129,6 +131,7 @@ class Reconciler:
 
     async def _read(self) -> Snapshot:
         before = {symbol: state.version for symbol, state in self._tracker.symbols.items()}
+        closings = self._tracker.all_closings()
         settled = self._modes.settled()
         positions, orders, balances, account, settings = await asyncio.gather(
             self._exchange.get_positions(),
@@ -147,6 +150,7 @@ class Reconciler:
             account=account,
             settings=settings,
             settled=settled,
+            closings=closings,
             moved=frozenset(
                 symbol
                 for symbol, state in self._tracker.symbols.items()
@@ -214,6 +218,8 @@ class Reconciler:
         """Orders of ours that belong to no open episode are cancelled."""
         for symbol, rows in sorted(snapshot.orders.items()):
             if symbol in self._tracker.symbols or symbol in snapshot.positions:
+                continue
+            if self._outdated(symbol, snapshot):
                 continue
             for row in rows:
                 if not self.ours(row.client_id):
@@ -314,12 +320,16 @@ class Reconciler:
         snapshot.repairs.append(text)
         self._alert(Severity.WARNING, f"position:{state.symbol}", text)
 
+    def _outdated(self, symbol: str, snapshot: Snapshot) -> bool:
+        """True when an episode ended since the reading began, which may still show its position."""
+        return self._tracker.closings(symbol) != snapshot.closings.get(symbol, 0)
+
     def _unknown_positions(self, snapshot: Snapshot) -> list[SymbolState]:
         """Positions without an episode: ours after a lost database, or somebody else's."""
         adopted: list[SymbolState] = []
         foreign: dict[str, ExchangePosition] = {}
         for symbol, row in sorted(snapshot.positions.items()):
-            if symbol in self._tracker.symbols:
+            if symbol in self._tracker.symbols or self._outdated(symbol, snapshot):
                 continue
             ours = any(self.ours(order.client_id) for order in snapshot.orders.get(symbol, []))
             if ours or self._rules.foreign is ForeignPolicy.ADOPT:

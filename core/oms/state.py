@@ -179,6 +179,7 @@ class Tracker:
         self.symbols: dict[str, SymbolState] = {}
         self._by_order_id: dict[tuple[str, int], str] = {}
         self._recent: dict[str, SymbolState] = {}
+        self._closings: dict[str, int] = {}
 
     def add(self, state: SymbolState) -> None:
         self.symbols[state.symbol] = state
@@ -201,11 +202,19 @@ class Tracker:
         """Forget a closed episode; its last orders stay known for late events until the next."""
         if self.symbols.get(state.symbol) is state:
             del self.symbols[state.symbol]
+        self._closings[state.symbol] = self.closings(state.symbol) + 1
         previous = self._recent.get(state.symbol)
         if previous is not None:
             for record in previous.orders.values():
                 self._by_order_id.pop((state.symbol, record.order_id), None)
         self._recent[state.symbol] = state
+
+    def closings(self, symbol: str) -> int:
+        """How many episodes of a symbol have ended in this process."""
+        return self._closings.get(symbol, 0)
+
+    def all_closings(self) -> dict[str, int]:
+        return dict(self._closings)
 
     def recent(self, symbol: str) -> SymbolState | None:
         """The last closed episode of a symbol."""

@@ -6,7 +6,7 @@ import aiohttp
 from support.world import WIRE, World, approved, in_world
 
 from core.domain.enums import ExitReason, OrderStatus
-from core.domain.facts import OrderChanged, PositionOpened, TradeClosed
+from core.domain.facts import OrderChanged, PositionOpened, ReconcileDone, TradeClosed
 from core.paper.faults import EventFault, RestFault
 
 ORDER = "POST /fapi/v1/order"
@@ -86,6 +86,29 @@ def test_a_liquidation_that_only_the_trade_list_tells_is_one(tmp_path: Path) -> 
         assert isinstance(fact, TradeClosed)
         assert fact.reason is ExitReason.LIQUIDATION
         assert fact.net == world.wallet_change()
+        await daemon.stop()
+
+    in_world(tmp_path, story)
+
+
+def test_a_reading_older_than_the_close_adopts_nothing(tmp_path: Path) -> None:
+    """Positions are read slowly; meanwhile the stop fills and the trade is closed."""
+
+    async def story(world: World) -> None:
+        daemon = await world.daemon()
+        await daemon.orders.place_order(approved())
+        await world.wait(lambda: daemon.of(PositionOpened))
+        late = RestFault("GET /fapi/v1/openAlgoOrders", phase="after", delay_ms=4_000)
+        world.paper.faults.rest.append(late)
+        daemon.orders.request_reconcile("test")
+        await world.clock.sleep(1.0)
+        world.feed.push(WIRE, "1.9700")
+        await world.wait(lambda: daemon.of(TradeClosed), timeout=3.0)
+        await world.clock.sleep(30.0)
+        assert len(daemon.of(TradeClosed)) == 1
+        assert not daemon.orders.busy(approved().symbol)
+        repairs = [fact for fact in daemon.of(ReconcileDone) if isinstance(fact, ReconcileDone)]
+        assert not any("adopted" in line for fact in repairs for line in fact.repairs)
         await daemon.stop()
 
     in_world(tmp_path, story)
