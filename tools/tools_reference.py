@@ -29,10 +29,11 @@ _HEAD = """\
 Made by `python -m tools.tools_reference --write` from the tools themselves; do not edit.
 
 Each runs as a module, such as `python -m tools.quick_check`, and as a file, such as
-`python tools/quick_check.py`, and has `--help`. Those that read the configuration take `--env-file`, `--data-dir` and `--logs-dir` as `main.py` does; those that
-report have `--json`. No tool prints a secret. A failure is one line on standard error and an exit
-code; on the operators' tools 2 is always wrong usage, configuration or file, 3 an account or key
-that cannot trade, 4 a daemon that holds the data folder, 5 an exchange that could not be read.
+`python tools/quick_check.py`, and has `--help`. Those that read the configuration take
+`--env-file`, `--data-dir` and `--logs-dir` as `main.py` does; those that report have `--json`. No
+tool prints a secret. A failure is one line on standard error and an exit code; on the operators'
+tools 2 is always wrong usage, configuration or file, 3 an account or key that cannot trade, 4 a
+daemon that holds the data folder, 5 an exchange that could not be read.
 
 | tool | what it does | exit codes |
 |---|---|---|
