@@ -140,7 +140,7 @@ class Rest:
             trigger = {"triggerPrice": round(price * factor, 1), "reduceOnly": True}
             row = await self.ex.create_order(PAIR, kind, "sell", 0.01, more.get("price"), trigger)
             ids.append(row["id"])
-        trailing = {"trailingPercent": 1.5, "reduceOnly": True}
+        trailing = {"trailingPercent": 8, "reduceOnly": True}
         row = await self.ex.create_order(PAIR, "market", "sell", 0.01, params=trailing)
         ids.append(row["id"])
         listed = await self.ex.fetch_open_orders(PAIR, params={"trigger": True})

@@ -34,13 +34,9 @@ class Trader(Strategy):
 
     def on_start(self) -> None:
         self.subscribe_quote_ticks(INSTRUMENT)
-        self.subscribe_trade_ticks(INSTRUMENT)
 
     def on_quote_tick(self, tick: Any) -> None:
         self.seen.append("quote")
-
-    def on_trade_tick(self, tick: Any) -> None:
-        self.seen.append("trade")
 
     def on_event(self, event: Any) -> None:
         self.seen.append(type(event).__name__)
@@ -118,7 +114,7 @@ class Run:
         for step in range(5):
             self.at.shock(1.0003 if step % 2 else 0.9997)
             await pause(0.4)
-        await self.told("quote", "trade")
+        await self.told("quote")
 
     async def market_order(self) -> None:
         self.trader.at_market(OrderSide.BUY)
