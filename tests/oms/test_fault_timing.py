@@ -3,6 +3,7 @@
 Whatever the order of arrival, one position, one stop and one record of it (INV-01, 02, 05, 09).
 """
 
+import asyncio
 from pathlib import Path
 from random import Random
 
@@ -20,6 +21,7 @@ from core.domain.facts import (
 )
 from core.paper.faults import EventFault, FaultPlan, RestFault
 from core.paper.streams import Route
+from core.simulation.virtual_loop import VirtualLoop
 
 ORDER = "POST /fapi/v1/order"
 ALGO = "POST /fapi/v1/algoOrder"
@@ -321,5 +323,31 @@ def test_a_fill_while_two_connections_overlap_counts_once(tmp_path: Path) -> Non
         assert daemon.orders.entries_blocked() == ""
         assert daemon.stream.view().reconnects == 0
         await closed_by_stop(world, daemon)
+
+    in_world(tmp_path, story)
+
+
+@pytest.mark.parametrize("after_ms", [0, 30, 60, 120, 300])
+def test_a_loop_that_stalls_for_seconds_leaves_the_position_covered_or_flat(
+    tmp_path: Path, after_ms: int
+) -> None:
+    async def story(world: World) -> None:
+        daemon = await world.daemon()
+        world.paper.faults.rest.append(RestFault(ALGO, delay_ms=100))
+        asyncio.get_running_loop().call_later(0.001 + after_ms / 1_000, stall, 4.0)
+        await daemon.orders.place_order(approved())
+        await world.wait(lambda: not daemon.orders.pending_entries(), timeout=10)
+        await world.clock.sleep(10)
+        assert world.paper.requests[ORDER] <= 2  # the entry, and a flatten where time was up
+        assert world.stops() == abs(world.position())
+        await daemon.orders.close_position(SYMBOL)
+        assert len(daemon.of(TradeClosed)) == 1
+        assert world.position() == world.stops() == 0
+        await daemon.stop()
+
+    def stall(seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop._virtual_now += seconds  # nothing runs meanwhile, and every timer is late
 
     in_world(tmp_path, story)
