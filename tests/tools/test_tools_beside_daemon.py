@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tool_kit import ROOT, XRP, Exchange, paper_process
 
+from core.storage.audit_verify import find_segments, verify
 from tools import check_positions, force_trade, panic, why
 
 LIMIT_S = 60.0
@@ -85,3 +86,5 @@ def test_panic_beside_a_daemon_that_holds_a_position(
         assert why.main([*arguments, "--since", "all"]) in (0, 1), "readable while it is written"
         assert running.stop() == 0
     assert "Traceback" not in "".join(running.said)
+    files, whole = find_segments([tmp_path / "logs" / "audit.jsonl"])
+    assert verify(files, whole=whole).bad is None, "tool and daemon take turns in one chain"
