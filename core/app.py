@@ -19,6 +19,7 @@ from core.assembly.connect import open_trading
 from core.assembly.exit_codes import ExitCode
 from core.assembly.memory import Memory, open_log, open_memory, secrets_of
 from core.assembly.operator import OperatorDesk
+from core.assembly.phone import Phone, open_phone
 from core.assembly.prices import PriceSource, choose_prices
 from core.assembly.settings import LiveSettings
 from core.assembly.surroundings import MACHINE, Surroundings
@@ -126,6 +127,7 @@ class Application:
         self._workers = Supervisor(clock, self._task_failed)
         self.operator: OperatorDesk | None = None
         """Set once the parts are connected."""
+        self._phone: Phone | None = None
         self.ready = False
         self._dispatcher = Dispatcher(self._observer_failed)
         self._summary = Summary(config.resolved_quote_coin)
@@ -214,6 +216,7 @@ class Application:
                 self._say("check", "INFO", "configuration, connection and permissions are fine")
                 return ExitCode.OK
             if started:
+                self._phone = self._open_phone(trading, self.operator)
                 await self._work(trading)
         finally:
             await self._shut_down(trading, memory, started=started)
@@ -248,7 +251,25 @@ class Application:
             self.request_stop("one pass done")
             return
         self._workers.spawn("engine", trading.engine.run)
+        if self._phone is not None:
+            await self._phone.start()
         await self._stopping.wait()
+
+    def _open_phone(self, trading: Trading, operator: OperatorDesk) -> Phone | None:
+        """The operator's bot, for a run that lasts. Raises ConfigError."""
+        if self._options.once:
+            return None
+        return open_phone(
+            self._settings,
+            operator,
+            trading,
+            self._source,
+            clock=self._clock,
+            supervisor=self._workers,
+            dispatcher=self._dispatcher,
+            log=self._say,
+            redactor=self._redactor,
+        )
 
     # --- stop ------------------------------------------------------------------------------------
 
@@ -279,9 +300,10 @@ class Application:
         total = self._config.shutdown_timeout
         close = started and self._config.close_positions_on_shutdown
         stages = [
-            Stage("settle", lambda: trading.orders.settle(total * 0.2), total * 0.2),
+            Stage("settle", lambda: trading.orders.settle(total * 0.15), total * 0.15),
             Stage("positions", lambda: self._leave(trading, close=close), total * 0.4),
             Stage("orphans", trading.sweep, total * 0.1),
+            Stage("telegram", self._hang_up, total * 0.05),
             Stage("summary", lambda: self._read_end(trading, started=started), total * 0.1),
             Stage("monitor", lambda: self._last_look(memory, started=started), total * 0.05),
             Stage("streams", trading.close_streams, total * 0.05),
@@ -290,6 +312,10 @@ class Application:
         ]
         await run_stages(stages, total_s=total, clock=self._clock, report=self._stage_ended)
         memory.audit.write({"action": "stop", "reason": self._stop_reason or "start failed"})
+
+    async def _hang_up(self) -> None:
+        if self._phone is not None:
+            await self._phone.stop(self._stop_reason)
 
     async def _leave(self, trading: Trading, *, close: bool) -> None:
         if not close:
