@@ -205,6 +205,9 @@ class Application:
         self.operator = OperatorDesk(trading, self._settings, self._dispatcher, self._clock)
         self._supervisor.spawn("journal", memory.journal.run)
         start_watchers(self._config, memory, trading.recorder, self._clock, self._workers)
+        self._phone = self._open_phone(trading, self.operator)
+        if self._phone is not None:
+            await self._phone.start()
         started = False
         try:
             stop = self._supervisor.spawn("start", lambda: self._start(trading))
@@ -216,7 +219,6 @@ class Application:
                 self._say("check", "INFO", "configuration, connection and permissions are fine")
                 return ExitCode.OK
             if started:
-                self._phone = self._open_phone(trading, self.operator)
                 await self._work(trading)
         finally:
             await self._shut_down(trading, memory, started=started)
@@ -251,13 +253,12 @@ class Application:
             self.request_stop("one pass done")
             return
         self._workers.spawn("engine", trading.engine.run)
-        if self._phone is not None:
-            await self._phone.start()
         await self._stopping.wait()
 
     def _open_phone(self, trading: Trading, operator: OperatorDesk) -> Phone | None:
-        """The operator's bot, for a run that lasts. Raises ConfigError."""
-        if self._options.once:
+        """The operator's bot, for a run that lasts. Before the exchange is asked for anything, so
+        that a start that waits is told too. Raises ConfigError."""
+        if self._options.once or self._options.check:
             return None
         return open_phone(
             self._settings,
@@ -303,7 +304,7 @@ class Application:
             Stage("settle", lambda: trading.orders.settle(total * 0.15), total * 0.15),
             Stage("positions", lambda: self._leave(trading, close=close), total * 0.4),
             Stage("orphans", trading.sweep, total * 0.1),
-            Stage("telegram", self._hang_up, total * 0.05),
+            Stage("telegram", self._hang_up, total * 0.2),
             Stage("summary", lambda: self._read_end(trading, started=started), total * 0.1),
             Stage("monitor", lambda: self._last_look(memory, started=started), total * 0.05),
             Stage("streams", trading.close_streams, total * 0.05),
