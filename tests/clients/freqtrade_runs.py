@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -138,10 +139,12 @@ class Bot:
     def stop(self) -> int:
         self.process.send_signal(signal.SIGINT)
         try:
-            return self.process.wait(30)
+            code = self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
+        shutil.rmtree(self.folder)
+        return code
 
 
 async def dry_run(at: Place) -> None:
