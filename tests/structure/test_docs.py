@@ -69,6 +69,18 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert anchor in anchors(path.read_text(encoding="utf-8")), found["target"]
 
 
+def test_every_document_is_in_the_index_of_its_folder() -> None:
+    for index, folders in (
+        ("README.md", ("docs", "docs/reference")),
+        ("docs/adr/README.md", ("docs/adr",)),
+    ):
+        path = ROOT / index
+        text = path.read_text(encoding="utf-8")
+        linked = {(path.parent / found["target"]).resolve() for found in LINK.finditer(text)}
+        there = {each for folder in folders for each in (ROOT / folder).glob("*.md")}
+        assert there - {path} <= linked, index
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=ident)
 def test_tables_are_whole(document: Path) -> None:
     """A table begins with a head and its rule; every row has as many cells."""
