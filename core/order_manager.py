@@ -118,7 +118,6 @@ class OrderManager:
                 record.sent_ms = record.sent_ms or record.intent.created_ms
             record.booked = ZERO
             state.orders[record.client_id] = record
-        state.ladder_done = bool(state.of(Purpose.TAKE_PROFIT))
         self._tracker.add(state)
 
     def stop_entries(self) -> None:

@@ -196,7 +196,7 @@ def decide_manage(state: SymbolState, now: float, now_ms: int) -> ManageStep:
     if surplus is not None:
         return Cancel(surplus)
     if state.flatten_reason is None and _wants_ladder(state, size):
-        return PlaceLadder(plan_ladder(state.trade, state.instrument, size))
+        return PlaceLadder(missing_legs(state, size))
     return Idle()
 
 
@@ -243,9 +243,13 @@ def _surplus_stop(state: SymbolState, size: Decimal) -> OrderRecord | None:
 
 
 def _wants_ladder(state: SymbolState, size: Decimal) -> bool:
-    return (
-        not state.ladder_done
-        and state.entry_finished
-        and state.coverage() >= size
-        and not state.of(Purpose.TAKE_PROFIT)
-    )
+    return not state.ladder_done and state.entry_finished and state.coverage() >= size
+
+
+def missing_legs(state: SymbolState, size: Decimal) -> tuple[Leg, ...]:
+    """Legs of the ladder that were never placed: all of them, or what a crash kept from it."""
+    placed = {record.intent.level for record in state.of(Purpose.TAKE_PROFIT)}
+    entered = sum((record.executed for record in state.of(Purpose.ENTRY)), ZERO)
+    whole = entered if placed and entered else size
+    legs = plan_ladder(state.trade, state.instrument, whole)
+    return tuple(leg for leg in legs if leg.level not in placed)

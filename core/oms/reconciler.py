@@ -192,7 +192,6 @@ class Reconciler:
                 state.orders[record.client_id] = record
                 self._tracker.index(record)
                 snapshot.repairs.append(f"{state.symbol} order {row.client_id} found again")
-        state.ladder_done = state.ladder_done or bool(state.of(Purpose.TAKE_PROFIT))
 
     async def _missing(self, state: SymbolState, record: OrderRecord, snapshot: Snapshot) -> None:
         """An order we believe open is in no list: ask for it by name."""

@@ -134,6 +134,18 @@ def test_the_ladder_waits_for_the_entry_and_its_stop() -> None:
     assert [leg.quantity for leg in step.legs] == [Decimal(50), Decimal(30), Decimal(20)]
 
 
+def test_a_ladder_cut_off_by_a_crash_is_completed_with_what_is_missing() -> None:
+    made = protected()
+    add(made, Purpose.TAKE_PROFIT, S.FILLED, "50", executed="50", level=1)
+    add(made, Purpose.STOP, S.LIVE, "50", trigger="1.9840")
+    made.live_stops()[0].status = S.CANCELED
+    step = decide_manage(made, 0.0, 0)
+    assert isinstance(step, PlaceLadder)
+    assert [(leg.level, leg.quantity) for leg in step.legs] == [(2, Decimal(30)), (3, Decimal(20))]
+    made.ladder_done = True
+    assert decide_manage(made, 0.0, 0) == Idle()
+
+
 def test_when_flat_siblings_go_and_then_the_books_close() -> None:
     made = protected()
     stop = made.live_stops()[0]
