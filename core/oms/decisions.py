@@ -151,7 +151,11 @@ def _decide_flatten(
     state: SymbolState, size: Decimal, reason: ExitReason, now: float
 ) -> ProtectStep:
     if any(not r.status.is_terminal for r in state.of(Purpose.FLATTEN)):
-        return Idle()  # on its way; if its answer is lost, it is resolved before another one
+        if state.coverage() >= size:
+            return Idle()  # in doubt, but covered: it is resolved before another one
+        if now < state.flatten_again_at:
+            return Idle(until=state.flatten_again_at)
+        # Naked and without an answer: another one, which reduce-only keeps from reversing.
     if now < state.flatten_not_before:
         return Idle(until=state.flatten_not_before)
     return Flatten(size, reason)

@@ -49,6 +49,7 @@ from core.oms.sender import Sender
 from core.oms.state import NakedClock, SymbolState, Tracker
 
 _NEVER_GIVE_UP = Restart(limit=1_000, window=60.0, pause=0.1)
+_LONGEST_PAUSE = 10.0
 _LOOK_AGAIN = 5.0  # a bell that was never rung must not end protection
 
 
@@ -103,7 +104,7 @@ class Keeper:
                 case BeginFlatten(reason, detail):
                     self._begin_flatten(state, reason, detail)
                 case Flatten(quantity, reason):
-                    await self._flatten(state, quantity, reason)
+                    self._flatten(state, quantity, reason)
 
     def _watch_coverage(self, state: SymbolState) -> None:
         """Run the naked clock: it starts with the fill and ends with an accepted stop."""
@@ -181,23 +182,33 @@ class Keeper:
             f"{state.symbol} leaving the position at market: {detail}",
         )
 
-    async def _flatten(self, state: SymbolState, quantity: Decimal, reason: ExitReason) -> None:
-        generation = state.generation(Purpose.FLATTEN, 0)
-        step = state.instrument.market_max_qty
-        size = min(quantity, step) if step > ZERO else quantity
+    def _flatten(self, state: SymbolState, quantity: Decimal, reason: ExitReason) -> None:
+        """Send a market exit without waiting for its answer. Pauses grow with each try."""
+        tries = state.generation(Purpose.FLATTEN, 0)
+        most = state.instrument.market_max_qty
+        size = min(quantity, most) if most > ZERO else quantity
         intent = self._intent(
             state, Purpose.FLATTEN, 0, OrderKind.MARKET, size, note=f"{reason.value}"
         )
-        record = await self._sender.send(state, self._sender.record(state, intent), Lane.PROTECT)
-        state.flatten_not_before = self._clock.monotonic()
-        if record.status in (OrderStatus.REJECTED, OrderStatus.ABSENT):
-            state.flatten_not_before += RETRY_PAUSE
+        record = self._sender.record(state, intent)
+        pause = min(self._rules.verify_timeout_s * 2**tries, _LONGEST_PAUSE)
+        state.flatten_again_at = self._clock.monotonic() + pause
+        self._supervisor.spawn(
+            f"flatten {record.client_id}", lambda: self._send_flatten(state, record, tries)
+        )
+
+    async def _send_flatten(self, state: SymbolState, record: OrderRecord, tries: int) -> None:
+        last = await self._sender.send(state, record, Lane.PROTECT)
+        if last.status in (OrderStatus.REJECTED, OrderStatus.ABSENT, OrderStatus.DENIED):
+            now = self._clock.monotonic()
+            state.flatten_not_before = now + min(RETRY_PAUSE * 2**tries, _LONGEST_PAUSE)
+            state.mismatch_since = state.mismatch_since or now
             self._alert(
                 Severity.CRITICAL,
                 f"flatten:{state.symbol}",
-                f"{state.symbol} flatten attempt {generation + 1} refused: {record.reject_text}",
+                f"{state.symbol} flatten attempt {tries + 1} refused: {last.reject_text}",
             )
-            state.mismatch_since = state.mismatch_since or self._clock.monotonic()
+        state.touch()
 
     # --- manager ---------------------------------------------------------------------------------
 

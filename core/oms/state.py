@@ -67,6 +67,7 @@ class SymbolState:
     announced: bool = False
     flatten_reason: ExitReason | None = None
     flatten_not_before: float = 0.0
+    flatten_again_at: float = 0.0
     resize_not_before: float = 0.0
     ladder_done: bool = False
     fills_not_before: float = 0.0

@@ -98,15 +98,26 @@ def test_a_silent_stop_is_tried_again_at_half_time_and_flattened_at_the_deadline
     assert isinstance(decide_protect(made, 11.5, TIMEOUT), BeginFlatten)
 
 
-def test_a_flatten_in_doubt_is_not_sent_twice() -> None:
+def test_a_flatten_in_doubt_is_not_sent_twice_while_a_stop_covers() -> None:
     made = opened()
     made.flatten_reason = ExitReason.MANUAL
     assert decide_protect(made, 0.0, TIMEOUT) == Flatten(Decimal(100), ExitReason.MANUAL)
     flatten = add(made, Purpose.FLATTEN, S.UNKNOWN, "100")
-    assert isinstance(decide_protect(made, 0.0, TIMEOUT), Idle)
+    stop = add(made, Purpose.STOP, S.LIVE, "100", trigger="1.9840")
+    assert isinstance(decide_protect(made, 99.0, TIMEOUT), Idle)
     assert decide_manage(made, 0.0, 0) == Resolve(flatten)
+    stop.status = S.CANCELED
     flatten.status = S.ABSENT
     assert isinstance(decide_protect(made, 0.0, TIMEOUT), Flatten)
+
+
+def test_a_flatten_in_doubt_while_nothing_covers_is_followed_by_another() -> None:
+    made = opened()
+    made.flatten_reason = ExitReason.EMERGENCY
+    add(made, Purpose.FLATTEN, S.UNKNOWN, "100")
+    made.flatten_again_at = 5.0
+    assert decide_protect(made, 4.0, TIMEOUT) == Idle(until=5.0)
+    assert isinstance(decide_protect(made, 5.0, TIMEOUT), Flatten)
 
 
 def test_after_a_take_profit_the_new_stop_is_placed_before_the_old_one_goes() -> None:
