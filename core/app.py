@@ -205,11 +205,11 @@ class Application:
         self.operator = OperatorDesk(trading, self._settings, self._dispatcher, self._clock)
         self._supervisor.spawn("journal", memory.journal.run)
         start_watchers(self._config, memory, trading.recorder, self._clock, self._workers)
-        self._phone = self._open_phone(trading, self.operator)
-        if self._phone is not None:
-            await self._phone.start()
         started = False
         try:
+            self._phone = self._open_phone(trading, self.operator)
+            if self._phone is not None:
+                await self._phone.start()
             stop = self._supervisor.spawn("start", lambda: self._start(trading))
             await self._first_of(stop)
             started = self.ready = trading.ready

@@ -5,8 +5,10 @@ ones on a virtual loop that starts where the data starts. It never changes while
 """
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any, TypeVar
 
 from core.config import TradingConfig
 from core.domain.enums import PaperFeed
@@ -19,6 +21,7 @@ from core.paper.feeds import PROBE_S, FeedOptions, OpenedFeed, open_feed
 from core.symbol_utils import to_binance_symbol
 
 SYNTHETIC_MARK = "SYNTHETIC PRICES"
+T = TypeVar("T")
 _MINUTE_MS = 60_000
 _DAY_MINUTES = 1_440
 
@@ -44,7 +47,7 @@ def choose_prices(config: TradingConfig) -> PriceSource:
     notes: tuple[str, ...] = ()
     kind = config.paper_feed
     if kind is PaperFeed.AUTO:
-        if asyncio.run(probe(options.rest_url, PROBE_S)):
+        if _run(probe(options.rest_url, PROBE_S)):
             kind = PaperFeed.LIVE
         else:
             kind = PaperFeed.SYNTHETIC
@@ -56,7 +59,7 @@ def choose_prices(config: TradingConfig) -> PriceSource:
         return PriceSource(kind, options, None, None, 1.0, notes)
     if kind is PaperFeed.SYNTHETIC and not notes:
         notes = (f"{SYNTHETIC_MARK}: chosen by PAPER_FEED",)
-    opened = asyncio.run(_open_offline(kind, options, config.paper_seed))
+    opened = _run(_open_offline(kind, options, config.paper_seed))
     return PriceSource(
         kind,
         options,
@@ -65,6 +68,14 @@ def choose_prices(config: TradingConfig) -> PriceSource:
         config.resolved_paper_speed(kind),
         notes,
     )
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """On a loop of its own. A signal may come before the first step: it is closed then, too."""
+    try:
+        return asyncio.run(work)
+    finally:
+        work.close()
 
 
 def feed_options(config: TradingConfig) -> FeedOptions:

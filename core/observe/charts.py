@@ -128,7 +128,7 @@ def bars(rows: Sequence[tuple[str, float, str]], *, title: str, width: int = HAL
     line, label, words = 24, 86, 150
     height = line * len(rows) + 12
     low, high = min(0.0, *(row[1] for row in rows)), max(0.0, *(row[1] for row in rows))
-    unit = (width - label - words - 20) / ((high - low) or 1.0)
+    unit = (width - label - words - 20) / max(high - low, 1e-12)
     zero = label + 10 - low * unit
     parts = [f'<line class="zero" x1="{zero:.1f}" x2="{zero:.1f}" y1="4" y2="{height - 6}"/>']
     for number, (name, value, text) in enumerate(rows):

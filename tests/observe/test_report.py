@@ -5,7 +5,7 @@ import re
 from decimal import Decimal
 from html.parser import HTMLParser
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from report_builders import START_MS, closed, many
 
@@ -99,6 +99,7 @@ def test_ten_thousand_trades() -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@example(values=[2.225073858507203e-309])
 @given(st.lists(st.floats(-1e9, 1e9), max_size=40))
 def test_pictures_take_any_numbers(values: list[float]) -> None:
     dots = [Dot(START_MS + number * 60_000, value) for number, value in enumerate(values)]
