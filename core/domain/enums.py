@@ -238,7 +238,7 @@ class Severity(StrEnum):
 
 
 class Tier(StrEnum):
-    """Risk tier: defaults and ceilings of spec §10."""
+    """Risk tier: a set of defaults and ceilings."""
 
     CONSERVATIVE = "conservative"
     BALANCED = "balanced"
