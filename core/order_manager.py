@@ -9,7 +9,7 @@ Keeps INV-01 (protected), INV-02 (one intent, one order), INV-03 (journal first)
 
 from decimal import Decimal
 
-from core.domain.account import Balance, ExchangePosition, SymbolConfig
+from core.domain.account import ExchangePosition, SymbolConfig
 from core.domain.commands import CloseReport, PanicReport
 from core.domain.enums import (
     ExitReason,
@@ -459,9 +459,6 @@ class OrderManager:
     def foreign_positions(self) -> tuple[ExchangePosition, ...]:
         """Positions on the account that are not ours, as of the last reconcile."""
         return tuple(self._reconciler.foreign.values())
-
-    def load_balances(self, balances: tuple[Balance, ...]) -> None:
-        self.account.load(balances)
 
     def _alert(self, severity: Severity, key: str, text: str) -> None:
         self._facts.publish(

@@ -71,15 +71,6 @@ class OrderRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class TakeProfitLeg:
-    """One rung of the ladder: trigger price and its share of the position (shares sum to 1)."""
-
-    level: int
-    price: Decimal
-    share: Decimal
-
-
-@dataclass(frozen=True, slots=True)
 class ProtectionPlan:
     """Stop and ladder that belong to an entry; there is no entry without one.
 

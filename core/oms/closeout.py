@@ -6,7 +6,7 @@ also after a restart.
 
 from decimal import Decimal
 
-from core.domain.enums import ExitReason, OrderStatus, Purpose, Severity
+from core.domain.enums import ExitReason, Purpose, Severity
 from core.domain.errors import StorageError
 from core.domain.facts import Alert, TradeClosed
 from core.domain.money import ZERO
@@ -128,11 +128,3 @@ class CloseOut:
     async def _funding(self, state: SymbolState) -> Decimal:
         rows = await self._exchange.get_income(kind="FUNDING_FEE", start_ms=state.trade.opened_ms)
         return sum((row.amount for row in rows if row.symbol == state.symbol), ZERO)
-
-
-def refused_entry(state: SymbolState) -> str:
-    """The exchange's words when an entry was refused, empty otherwise."""
-    entry = state.entry
-    if entry is None or entry.status not in (OrderStatus.REJECTED, OrderStatus.ABSENT):
-        return ""
-    return entry.reject_text

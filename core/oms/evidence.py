@@ -4,7 +4,7 @@ One place for answers, queries and stream events, so that the same evidence has 
 whichever way it came (INV-04, INV-09).
 """
 
-from decimal import Decimal
+from dataclasses import replace
 
 from core.domain.enums import AlgoStatus, ExecutionType, OrderStatus, Purpose
 from core.domain.facts import AlgoUpdate, EntryFilled, FillBooked, OrderChanged, OrderUpdate
@@ -25,7 +25,7 @@ _ALGO_TO_STATUS = {
 
 
 class Evidence:
-    """Applies evidence; `misfits` counts facts the transition table does not allow."""
+    """Applies evidence; each method answers False when the transition table does not allow it."""
 
     def __init__(
         self, tracker: Tracker, journal: JournalPort, facts: FactPublisher, clock: Clock
@@ -34,7 +34,6 @@ class Evidence:
         self._journal = journal
         self._facts = facts
         self._clock = clock
-        self.misfits = 0
 
     def order_update(self, state: SymbolState, record: OrderRecord, event: OrderUpdate) -> bool:
         """Apply ORDER_TRADE_UPDATE to an order of ours. False when it does not fit."""
@@ -140,7 +139,6 @@ class Evidence:
         detail: str,
     ) -> bool:
         if move == Move.MISFIT:
-            self.misfits += 1
             return False
         if move == Move.STALE:
             return True
@@ -184,21 +182,4 @@ def fill_of(event: OrderUpdate) -> Fill:
 
 def with_client_id(fill: Fill, client_id: str) -> Fill:
     """A row of the trade list joined with the order it belongs to."""
-    return Fill(
-        symbol=fill.symbol,
-        trade_id=fill.trade_id,
-        order_id=fill.order_id,
-        client_id=client_id,
-        side=fill.side,
-        quantity=fill.quantity,
-        price=fill.price,
-        commission=fill.commission,
-        commission_asset=fill.commission_asset,
-        realized_pnl=fill.realized_pnl,
-        maker=fill.maker,
-        time_ms=fill.time_ms,
-    )
-
-
-def total_executed(records: list[OrderRecord]) -> Decimal:
-    return sum((record.executed for record in records), ZERO)
+    return replace(fill, client_id=client_id)

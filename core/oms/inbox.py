@@ -165,11 +165,6 @@ class Inbox:
             for moved in event.balances:
                 self._on_transfer(moved.asset, moved.change)
         self._account.apply(event)
-        for change in event.positions:
-            state = self._tracker.symbols.get(change.symbol)
-            if state is not None:
-                state.exchange_quantity = change.quantity
-                state.exchange_ms = event.transaction_ms
         if event.reason == "FUNDING_FEE":
             for state in self._tracker.symbols.values():
                 if not event.symbol or event.symbol == state.symbol:

@@ -10,7 +10,6 @@ from decimal import Decimal
 
 from core.domain.enums import ExitReason, OrderStatus, Purpose
 from core.domain.instrument import Instrument
-from core.domain.intent import OrderIntent, OrderRequest
 from core.domain.money import ZERO
 from core.domain.order import OrderRecord
 from core.domain.position import Fill, PositionView, Trade
@@ -58,8 +57,6 @@ class SymbolState:
     """Signed quantity moved by orders that are not ours (the phone, liquidation)."""
     adjustment: Decimal = ZERO
     """Signed difference the exchange insists on and no fill explains; set by a reconcile only."""
-    exchange_quantity: Decimal | None = None
-    exchange_ms: int = 0
     mismatch_since: float | None = None
     version: int = 0
     naked: NakedClock | None = None
@@ -232,15 +229,6 @@ class Tracker:
     def views(self) -> tuple[PositionView, ...]:
         """Open positions, in order of opening."""
         return tuple(state.view() for state in self.symbols.values() if state.position() != ZERO)
-
-
-def new_record(intent: OrderIntent, client_id: str, attempt: int) -> OrderRecord:
-    """A record in state CREATED: nothing has left yet."""
-    return OrderRecord(intent=intent, client_id=client_id, attempt=attempt)
-
-
-def request_of(record: OrderRecord) -> OrderRequest:
-    return OrderRequest.of(record.intent, record.client_id)
 
 
 def was_never_opened(state: SymbolState) -> bool:
