@@ -7,6 +7,7 @@ Keeps INV-01 (protected), INV-02 (one intent, one order), INV-03 (journal first)
 (reconciled before new risk), INV-08 (exits stay possible), INV-09 (fills exactly once).
 """
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from core.domain.account import ExchangePosition, SymbolConfig
@@ -22,7 +23,6 @@ from core.domain.enums import (
 from core.domain.errors import CredentialsDead, StorageError, VenueError
 from core.domain.facts import (
     AccountConfigUpdate,
-    Alert,
     EntryApproved,
     VenueFact,
 )
@@ -31,6 +31,7 @@ from core.domain.money import ZERO
 from core.domain.order import OrderRecord
 from core.domain.position import PositionView, Trade
 from core.kernel.supervisor import Restart
+from core.oms.alarm import Alarm
 from core.oms.inbox import Inbox
 from core.oms.panic import Panic
 from core.oms.parts import OmsPorts, build_parts
@@ -54,6 +55,7 @@ class OrderManager:
         self._facts = ports.facts
         self._instruments = ports.instruments
         self._clock = ports.clock
+        self._alert = Alarm(ports.facts, ports.clock)
         self._supervisor = ports.supervisor
         parts = build_parts(rules, ports)
         self._tracker = parts.tracker
@@ -126,10 +128,7 @@ class OrderManager:
 
     async def wait_reconciled(self, timeout: float) -> bool:
         """True when the first reconcile with a live stream has succeeded within `timeout` s."""
-        deadline = self._clock.monotonic() + timeout
-        while not self.reconciled and self._clock.monotonic() < deadline:
-            await self._clock.sleep(0.02)
-        return self.reconciled
+        return await self._until(lambda: self.reconciled, timeout, pause=0.02)
 
     @property
     def reconciled(self) -> bool:
@@ -328,25 +327,18 @@ class OrderManager:
         state = self._tracker.symbols.get(symbol)
         if state is None:
             return CloseReport(symbol, closed=True, quantity=ZERO, detail="no position")
-        await self._leave(state, reason)
-        deadline = self._clock.monotonic() + timeout
-        while not state.closed and self._clock.monotonic() < deadline:
-            await self._clock.sleep(0.05)
-        return CloseReport(
-            symbol,
-            closed=state.closed,
-            quantity=state.position(),
-            detail="flat" if state.closed else "still open when the time was up",
-        )
+        return (await self._close([state], reason, timeout))[0]
 
     async def close_all(self, reason: ExitReason, timeout: float) -> list[CloseReport]:
         """Flatten everything we manage, all symbols at once, within `timeout` seconds."""
-        states = list(self._tracker.symbols.values())
+        return await self._close(list(self._tracker.symbols.values()), reason, timeout)
+
+    async def _close(
+        self, states: list[SymbolState], reason: ExitReason, timeout: float
+    ) -> list[CloseReport]:
         for state in states:
             await self._leave(state, reason)
-        deadline = self._clock.monotonic() + timeout
-        while any(not state.closed for state in states) and self._clock.monotonic() < deadline:
-            await self._clock.sleep(0.05)
+        await self._until(lambda: all(state.closed for state in states), timeout)
         return [
             CloseReport(
                 state.symbol,
@@ -398,11 +390,17 @@ class OrderManager:
 
     async def settle(self, timeout: float) -> bool:
         """Wait until nothing of ours is in flight or in doubt; True when reached in time."""
+        return await self._until(lambda: not self._in_flight(), timeout)
+
+    async def _until(
+        self, reached: Callable[[], bool], timeout: float, *, pause: float = 0.05
+    ) -> bool:
+        """True when `reached()` within `timeout` s; looks every `pause` s."""
         deadline = self._clock.monotonic() + timeout
-        while self._in_flight():
+        while not reached():
             if self._clock.monotonic() >= deadline:
                 return False
-            await self._clock.sleep(0.05)
+            await self._clock.sleep(pause)
         return True
 
     def _in_flight(self) -> bool:
@@ -459,11 +457,6 @@ class OrderManager:
     def foreign_positions(self) -> tuple[ExchangePosition, ...]:
         """Positions on the account that are not ours, as of the last reconcile."""
         return tuple(self._reconciler.foreign.values())
-
-    def _alert(self, severity: Severity, key: str, text: str) -> None:
-        self._facts.publish(
-            Alert(severity=severity, key=key, text=text, at_ms=self._clock.now_ms())
-        )
 
 
 def _trade_of(approved: ApprovedEntry, now_ms: int) -> Trade:

@@ -8,9 +8,10 @@ from decimal import Decimal
 
 from core.domain.enums import ExitReason, Purpose, Severity
 from core.domain.errors import StorageError
-from core.domain.facts import Alert, TradeClosed
+from core.domain.facts import TradeClosed
 from core.domain.money import ZERO
 from core.domain.ports import Clock, ExchangePort, FactPublisher, JournalPort, RiskPort
+from core.oms.alarm import Alarm
 from core.oms.state import SymbolState, was_never_opened
 
 _HOUR_MS = 3_600_000
@@ -53,7 +54,7 @@ class CloseOut:
         self._journal = journal
         self._risk = risk
         self._facts = facts
-        self._clock = clock
+        self._alert = Alarm(facts, clock)
 
     async def finish(self, state: SymbolState) -> None:
         """Record the flat episode. Raises VenueError when funding cannot be read yet."""
@@ -103,14 +104,8 @@ class CloseOut:
         try:
             return await self._journal.record_close(state.trade, reason)
         except StorageError as error:
-            self._facts.publish(
-                Alert(
-                    severity=Severity.CRITICAL,
-                    key="storage",
-                    text=f"{state.symbol} result not in the database: {error}",
-                    at_ms=self._clock.now_ms(),
-                )
-            )
+            text = f"{state.symbol} result not in the database: {error}"
+            self._alert(Severity.CRITICAL, "storage", text)
             return True
 
     def _met_a_full_hour(self, opened_ms: int) -> bool:

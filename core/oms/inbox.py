@@ -13,7 +13,6 @@ from core.domain.enums import Severity
 from core.domain.facts import (
     AccountConfigUpdate,
     AccountUpdate,
-    Alert,
     AlgoUpdate,
     ListenKeyExpired,
     MarginCall,
@@ -26,6 +25,7 @@ from core.domain.facts import (
 )
 from core.domain.ports import Clock, FactPublisher
 from core.oms.account import AccountBook
+from core.oms.alarm import Alarm
 from core.oms.evidence import Evidence, fill_of
 from core.oms.state import Tracker
 
@@ -62,8 +62,7 @@ class Inbox:
         self._ask_reconcile = ask_reconcile
         self._is_news = is_news
         self._on_transfer = on_transfer
-        self._facts = facts
-        self._clock = clock
+        self._alert = Alarm(facts, clock)
         self._buffer: deque[VenueFact] = deque()
         self._buffering = True
         self.stream_up = False
@@ -169,8 +168,3 @@ class Inbox:
             for state in self._tracker.symbols.values():
                 if not event.symbol or event.symbol == state.symbol:
                     state.funding_seen = True
-
-    def _alert(self, severity: Severity, key: str, text: str) -> None:
-        self._facts.publish(
-            Alert(severity=severity, key=key, text=text, at_ms=self._clock.now_ms())
-        )

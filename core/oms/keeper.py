@@ -18,13 +18,14 @@ from core.domain.enums import (
     TimeInForce,
 )
 from core.domain.errors import VenueError
-from core.domain.facts import Alert, PositionOpened, StopConfirmed
+from core.domain.facts import PositionOpened, StopConfirmed
 from core.domain.intent import OrderIntent
 from core.domain.money import ZERO
 from core.domain.order import OrderRecord
 from core.domain.ports import Clock, ExchangePort, FactPublisher
 from core.ids import child_intent_id
 from core.kernel.supervisor import Restart, Supervisor
+from core.oms.alarm import Alarm
 from core.oms.closeout import CloseOut
 from core.oms.decisions import (
     RETRY_PAUSE,
@@ -79,6 +80,7 @@ class Keeper:
         self._exchange = exchange
         self._facts = facts
         self._clock = clock
+        self._alert = Alarm(facts, clock)
         self._supervisor = supervisor
 
     def watch(self, state: SymbolState) -> None:
@@ -387,8 +389,3 @@ class Keeper:
         if until is None:
             return _LOOK_AGAIN
         return min(max(until - self._clock.monotonic(), 0.0), _LOOK_AGAIN)
-
-    def _alert(self, severity: Severity, key: str, text: str) -> None:
-        self._facts.publish(
-            Alert(severity=severity, key=key, text=text, at_ms=self._clock.now_ms())
-        )

@@ -17,7 +17,7 @@ from core.domain.enums import (
     Severity,
 )
 from core.domain.errors import StorageError
-from core.domain.facts import Alert, ReconcileDone
+from core.domain.facts import ReconcileDone
 from core.domain.money import ZERO, to_wire
 from core.domain.order import OrderRecord
 from core.domain.ports import (
@@ -31,6 +31,7 @@ from core.domain.position import OrderSnapshot
 from core.ids import instance_tag, parse_client_id
 from core.oms.account import AccountBook
 from core.oms.adoption import adopt_order, adopt_position
+from core.oms.alarm import Alarm
 from core.oms.evidence import Evidence, with_client_id
 from core.oms.modes import ModeWatch
 from core.oms.outcomes import OutcomeResolver
@@ -88,6 +89,7 @@ class Reconciler:
         self._facts = facts
         self._instruments = instruments
         self._clock = clock
+        self._alert = Alarm(facts, clock)
         self.foreign: dict[str, ExchangePosition] = {}
         self._foreign_orders: frozenset[str] = frozenset()
 
@@ -356,11 +358,6 @@ class Reconciler:
         self._tracker.add(state)
         snapshot.repairs.append(f"{row.symbol} position {to_wire(row.quantity)} adopted")
         return state
-
-    def _alert(self, severity: Severity, key: str, text: str) -> None:
-        self._facts.publish(
-            Alert(severity=severity, key=key, text=text, at_ms=self._clock.now_ms())
-        )
 
 
 def _moved(record: OrderRecord, before: OrderStatus) -> str:

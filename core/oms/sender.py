@@ -18,7 +18,7 @@ from core.domain.errors import (
     StorageError,
     VenueError,
 )
-from core.domain.facts import Alert, OrderIntended
+from core.domain.facts import OrderIntended
 from core.domain.intent import OrderIntent, OrderRequest
 from core.domain.money import to_wire
 from core.domain.order import OrderRecord
@@ -31,6 +31,7 @@ from core.domain.ports import (
     JsonValue,
 )
 from core.ids import order_client_id
+from core.oms.alarm import Alarm
 from core.oms.evidence import Evidence
 from core.oms.state import SymbolState, Tracker
 
@@ -64,6 +65,7 @@ class Sender:
         self._facts = facts
         self._evidence = evidence
         self._clock = clock
+        self._alert = Alarm(facts, clock)
         self._expect_echo = expect_echo
 
     def record(self, state: SymbolState, intent: OrderIntent, attempt: int = 0) -> OrderRecord:
@@ -202,9 +204,7 @@ class Sender:
             self._storage_alert(f"cancel could not be written: {error}")
 
     def _storage_alert(self, text: str) -> None:
-        self._facts.publish(
-            Alert(severity=Severity.CRITICAL, key="storage", text=text, at_ms=self._clock.now_ms())
-        )
+        self._alert(Severity.CRITICAL, "storage", text)
 
     async def cancel(self, state: SymbolState, record: OrderRecord, lane: Lane) -> None:
         """Cancel an accepted order. When it is gone already, a query tells what became of it."""
