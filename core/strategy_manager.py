@@ -15,8 +15,6 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 import strategies
 from core.config import TradingConfig
 from core.domain.enums import Direction, Severity
@@ -24,7 +22,7 @@ from core.domain.errors import ConfigError
 from core.domain.facts import Alert
 from core.domain.market import CandleArrays, timeframe_ms
 from core.domain.ports import Clock, FactPublisher
-from core.domain.strategy import NoSignal, Signal, SignalArrays, Strategy
+from core.domain.strategy import NoSignal, Signal, SignalRow, Strategy
 from core.ids import tag as id_tag
 from strategies.base_strategy import BaseStrategy
 
@@ -219,22 +217,21 @@ class StrategyManager:
             return NoSignal(symbol, strategy.name, close, open_ms, "warmup", detail)
         if not close > 0.0:  # NaN included
             return NoSignal(symbol, strategy.name, close, open_ms, "bad_data", f"close {close}")
-        result = strategy.signals(candles)
-        direction, strength, atr = _last_row(result, len(candles))
-        if direction == 0:
-            gate = result.gate(len(candles) - 1)
-            words = result.explain(len(candles) - 1)
-            return NoSignal(symbol, strategy.name, close, open_ms, gate or "no_signal", words)
+        row = strategy.latest(candles)
+        _check(row)
+        if row.direction == 0:
+            gate = row.gate or "no_signal"
+            return NoSignal(symbol, strategy.name, close, open_ms, gate, row.words)
         return Signal(
             symbol=symbol,
             strategy=strategy.name,
-            direction=Direction.LONG if direction > 0 else Direction.SHORT,
-            strength=strength,
-            atr_ratio=atr / close,
+            direction=Direction.LONG if row.direction > 0 else Direction.SHORT,
+            strength=row.strength,
+            atr_ratio=row.atr / close,
             close=close,
             candle_open_ms=open_ms,
             candle_close_ms=open_ms + self._timeframe_ms - 1,
-            why=result.explain(len(candles) - 1),
+            why=row.words,
         )
 
     def _report(self, crashed: StrategyCrashed) -> None:
@@ -248,19 +245,12 @@ class StrategyManager:
         self._publish.publish(Alert(severity, key, text, self._clock.now_ms()))
 
 
-def _last_row(result: SignalArrays, count: int) -> tuple[int, float, float]:
-    """Direction, strength and ATR of the last candle. Raises ValueError for an unusable answer."""
-    for name, row in (
-        ("direction", result.direction),
-        ("strength", result.strength),
-        ("atr", result.atr),
-    ):
-        if np.shape(row) != (count,):
-            raise ValueError(f"{name} has shape {np.shape(row)}, expected ({count},)")
-    direction = float(result.direction[-1])
-    if direction not in (-1.0, 0.0, 1.0):
-        raise ValueError(f"direction {direction} is not -1, 0 or 1")
-    strength, atr = float(result.strength[-1]), float(result.atr[-1])
-    if direction and not (0.0 <= strength <= 1.0 and math.isfinite(atr) and atr >= 0.0):
-        raise ValueError(f"strength {strength} or atr {atr} is out of range")
-    return int(direction), strength, atr
+def _check(row: SignalRow) -> None:
+    """Raises TypeError or ValueError for an unusable answer."""
+    if not isinstance(row, SignalRow):
+        raise TypeError(f"latest returned {type(row).__name__}, not a SignalRow")
+    if row.direction not in (-1, 0, 1):
+        raise ValueError(f"direction {row.direction} is not -1, 0 or 1")
+    usable = 0.0 <= row.strength <= 1.0 and 0.0 <= row.atr < math.inf
+    if row.direction and not usable:
+        raise ValueError(f"strength {row.strength} or atr {row.atr} is out of range")

@@ -15,7 +15,7 @@ from typing import Protocol
 from core.domain.facts import CandleEvaluated, EntryRefused
 from core.domain.instrument import Instrument
 from core.domain.intent import ApprovedEntry, Refusal
-from core.domain.market import Candle, CandleArrays
+from core.domain.market import Candle
 from core.domain.money import to_wire
 from core.domain.ports import Clock, FactPublisher, MarketView
 from core.domain.strategy import NoSignal, Signal
@@ -132,26 +132,25 @@ class TradeEngine:
     def _evaluate(self, symbol: str) -> int | None:
         """Entries approved on the newest candle; None when it was evaluated before."""
         candles = self._market.candles(symbol)
-        if not candles:
+        if not len(candles):
             return None
-        newest = candles[-1].open_ms
+        newest = int(candles.open_ms[-1])
         if newest <= self._evaluated.get(symbol, -1):
             return None
         self._evaluated[symbol] = newest
-        arrays = CandleArrays.from_candles(tuple(candles))
         approved = 0
-        for verdict in self._strategies.evaluate(symbol, arrays):
+        for verdict in self._strategies.evaluate(symbol, candles):
             match verdict:
                 case Signal():
-                    approved += self._decide(verdict, arrays)
+                    approved += self._decide(verdict)
                 case NoSignal():
                     self._tell(verdict, "no entry", verdict.gate, verdict.detail)
                 case StrategyCrashed():
-                    self._publish_crash(verdict, candles[-1])
+                    self._publish_crash(verdict, float(candles.close[-1]))
         return approved
 
-    def _decide(self, signal: Signal, arrays: CandleArrays) -> int:
-        decision = self._checks.decide(signal, self.context(signal.symbol, arrays))
+    def _decide(self, signal: Signal) -> int:
+        decision = self._checks.decide(signal, self.context(signal.symbol))
         if isinstance(decision, Refusal):
             self._facts.publish(EntryRefused(decision))
             self._tell(signal, f"{signal.direction} refused", decision.gate, refused(decision))
@@ -166,7 +165,7 @@ class TradeEngine:
         )
         return 1
 
-    def context(self, symbol: str, arrays: CandleArrays) -> DecisionContext:
+    def context(self, symbol: str) -> DecisionContext:
         """Everything a decision about `symbol` looks at, as it is now."""
         orders, market = self._orders, self._market
         positions, pending = orders.get_active_positions(), orders.pending_entries()
@@ -175,8 +174,6 @@ class TradeEngine:
         available = orders.account.available(quote)
         equity = None if available is None else orders.account.wallet(quote) + open_result
         held = [view.symbol for view in positions] + [entry.symbol for entry in pending]
-        candles = {other: CandleArrays.from_candles(tuple(market.candles(other))) for other in held}
-        candles[symbol] = arrays
         return DecisionContext(
             now_ms=self._venue.exchange_now_ms(),
             trading_enabled=self._trading_enabled(),
@@ -193,7 +190,7 @@ class TradeEngine:
             positions=positions,
             pending=pending,
             foreign=orders.foreign_positions(),
-            candles=candles,
+            candles={name: market.candles(name) for name in (*held, symbol)},
         )
 
     def mark_price(self, symbol: str) -> Decimal | None:
@@ -218,14 +215,14 @@ class TradeEngine:
             )
         )
 
-    def _publish_crash(self, crashed: StrategyCrashed, candle: Candle) -> None:
+    def _publish_crash(self, crashed: StrategyCrashed, close: float) -> None:
         self._facts.publish(
             CandleEvaluated(
                 symbol=crashed.symbol,
                 strategy=crashed.strategy,
                 timeframe=self._settings.timeframe,
                 candle_open_ms=crashed.candle_open_ms,
-                close=candle.close,
+                close=close,
                 verdict="no entry",
                 gate="strategy_crashed",
                 detail=crashed.error,

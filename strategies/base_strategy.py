@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.domain.market import CandleArrays
-from core.domain.strategy import SignalArrays
+from core.domain.strategy import SignalArrays, SignalRow
 
 
 class StrategyParams(BaseModel):
@@ -62,6 +62,14 @@ class BaseStrategy(ABC, Generic[P]):
     @abstractmethod
     def signals(self, candles: CandleArrays) -> SignalArrays:
         """Verdict per candle; arrays as long as the candles."""
+
+    def latest(self, candles: CandleArrays) -> SignalRow:
+        """Verdict on the last candle, which is all that live trading asks for.
+
+        A strategy whose rules are cheap to apply to one row may override it; what it returns must
+        equal the last row of `signals`. Raises ValueError when the arrays do not fit the candles.
+        """
+        return self.signals(candles).last(len(candles))
 
 
 def silent(count: int, gate: str, words: str) -> SignalArrays:

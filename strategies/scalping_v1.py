@@ -5,23 +5,30 @@ candle) and one confirmation (RSI turning back in its pull-back zone, or a volum
 that closes in the trade's direction), while ATR / close lies inside a band. Long and short mirror
 each other; a candle that satisfies both sides counts for neither.
 
+The rules are written once and read the same for one candle, in floats, and for all of them, in
+arrays: live trading asks about the newest candle only, and three hundred rows of every condition
+would cost more than the indicators.
+
 Indicators are TA-Lib's on plain arrays. `import talib` also imports pandas and polars where they
 are installed (for wrappers not needed here); a production environment has neither, so no work is
 spent on avoiding it. Words are built only for the row that is asked for.
 """
 
-from typing import Self
+import math
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import talib
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from core.domain.market import CandleArrays, FloatArray
-from core.domain.strategy import SignalArrays
+from core.domain.strategy import SignalArrays, SignalRow
 from strategies.base_strategy import BaseStrategy, StrategyParams, silent
 
-BoolArray = NDArray[np.bool_]
+Number = Any
+"""A float, or an array of them, row by row: the rules below hold for both."""
+Flag = Any
+"""A bool, or an array of them."""
 
 _SETTLING = 3
 """Warm-up in multiples of the slowest indicator's length: its seed has then faded."""
@@ -58,9 +65,61 @@ class ScalpingParams(StrategyParams):
         return self
 
 
-_ALIGNED, _CROSSED, _PULLBACK, _SPIKE = range(4)
-"""Rows of the table of conditions: two of trend, two of confirmation."""
-_LONG, _SHORT = range(2)
+class _Seen(NamedTuple):
+    """What the rules look at: of one candle, or of all."""
+
+    open: Number
+    close: Number
+    volume: Number
+    fast: Number
+    slow: Number
+    rsi: Number
+    rsi_before: Number
+    histogram: Number
+    histogram_before: Number
+    atr: Number
+    mean: Number
+
+
+class _Side(NamedTuple):
+    """The conditions of one direction: two of trend, two of confirmation."""
+
+    aligned: Flag
+    crossed: Flag
+    pullback: Flag
+    spike: Flag
+
+    def wanted(self) -> Flag:
+        return (self.aligned | self.crossed) & (self.pullback | self.spike)
+
+    def strength(self) -> Number:
+        """A quarter for each condition that holds."""
+        return 0.25 * self.aligned + 0.25 * self.crossed + 0.25 * self.pullback + 0.25 * self.spike
+
+
+def _sides(seen: _Seen, p: ScalpingParams) -> tuple[_Side, _Side]:
+    """The conditions for long and for short. Unknown numbers (NaN) satisfy none."""
+    busy = seen.volume > seen.mean * p.volume_spike
+    above, was_above = seen.histogram > 0, seen.histogram_before > 0
+    long = _Side(
+        aligned=seen.fast > seen.slow,
+        crossed=above > was_above,
+        pullback=(seen.rsi > seen.rsi_before) & (seen.rsi <= p.rsi_turn),
+        spike=busy & (seen.close > seen.open),
+    )
+    short = _Side(
+        aligned=seen.fast < seen.slow,
+        crossed=above < was_above,
+        pullback=(seen.rsi < seen.rsi_before) & (seen.rsi >= 100.0 - p.rsi_turn),
+        spike=busy & (seen.close < seen.open),
+    )
+    return long, short
+
+
+def _calm(seen: _Seen, p: ScalpingParams) -> Flag:
+    """ATR inside its band."""
+    ratio = seen.atr / seen.close
+    return (ratio >= p.atr_min) & (ratio <= p.atr_max)
 
 
 class ScalpingV1(BaseStrategy[ScalpingParams]):
@@ -82,145 +141,154 @@ class ScalpingV1(BaseStrategy[ScalpingParams]):
 
     def signals(self, candles: CandleArrays) -> SignalArrays:
         count = len(candles)
-        if count < self.warmup:
-            return silent(count, "warmup", f"{count} of {self.warmup} candles")
+        if count < self._warmup:
+            return silent(count, "warmup", f"{count} of {self._warmup} candles")
         view = _View(candles, self.params)
-        fired = view.fired()
-        wanted = fired[_ALIGNED] | fired[_CROSSED]
-        wanted &= fired[_PULLBACK] | fired[_SPIKE]
-        wanted &= view.calm()
-        wanted[:, : self.warmup - 1] = False
-        sides = wanted.view(np.int8)
-        direction = sides[_LONG] - sides[_SHORT]
-        held = np.add.reduce(fired.view(np.int8), axis=0, dtype=np.int8)
-        held *= sides
-        strength = (held[_LONG] - held[_SHORT]) * direction * 0.25
-        words = _Words(self.warmup, view, fired, wanted, direction)
-        return SignalArrays(direction, strength, view.atr, words.explain, words.gate)
+        seen = view.every()
+        long, short = _sides(seen, self.params)
+        calm = _calm(seen, self.params)
+        calm[: self._warmup - 1] = False
+        up, down = (calm & side.wanted() for side in (long, short))
+        direction = up.view(np.int8) - down.view(np.int8)
+        strength = np.where(direction > 0, long.strength(), short.strength()) * (direction != 0)
+        return SignalArrays(
+            direction,
+            strength,
+            view.atr,
+            explain=lambda i: self._row(view, i).words,
+            gate=lambda i: self._row(view, i).gate,
+        )
+
+    def latest(self, candles: CandleArrays) -> SignalRow:
+        if len(candles) < self._warmup:
+            return super().latest(candles)
+        return self._row(_View(candles, self.params), -1)
+
+    def _row(self, view: "_View", i: int) -> SignalRow:
+        """The verdict on candle `i`, in words as well."""
+        p, index = self.params, range(len(view.candles))[i]
+        if index < self._warmup - 1:
+            words = f"warmup: {index + 1} of {self._warmup} candles"
+            return SignalRow(0, 0.0, float(view.atr[index]), "warmup", words)
+        seen = view.one(index)
+        long, short = _sides(seen, p)
+        calm = _calm(seen, p)
+        up, down = long.wanted(), short.wanted()
+        if calm and up is not down:
+            side = long if up else short
+            words = f"{_trend(side, p, up=up)}; {_confirm(side, seen, up=up)}; {_atr(seen)}"
+            return SignalRow(up - down, side.strength(), seen.atr, "", words)
+        gate = _gate(seen, p, long, short)
+        return SignalRow(0, 0.0, seen.atr, gate, f"{gate}: {_numbers(seen, p)}")
 
 
 class _View:
     """Candles with their indicators."""
 
-    __slots__ = ("atr", "atr_ratio", "candles", "fast", "histogram", "mean", "p", "rsi", "slow")
+    __slots__ = ("atr", "candles", "fast", "histogram", "mean", "rsi", "slow")
 
     def __init__(self, candles: CandleArrays, p: ScalpingParams) -> None:
         close = candles.close
         self.candles = candles
-        self.p = p
         self.fast: FloatArray = talib.EMA(close, p.ema_fast)
         self.slow: FloatArray = talib.EMA(close, p.ema_slow)
         self.rsi: FloatArray = talib.RSI(close, p.rsi_length)
-        macd = talib.MACD(close, p.macd_fast, p.macd_slow, p.macd_signal)
-        self.histogram: FloatArray = macd[2]
+        self.histogram: FloatArray = talib.MACD(close, p.macd_fast, p.macd_slow, p.macd_signal)[2]
         self.atr: FloatArray = talib.ATR(candles.high, candles.low, close, p.atr_length)
         self.mean: FloatArray = talib.SMA(candles.volume, p.volume_length)
-        self.atr_ratio: FloatArray = self.atr / close
 
-    def calm(self) -> BoolArray:
-        """ATR inside its band; False while it is unknown (NaN compares false)."""
-        return (self.atr_ratio >= self.p.atr_min) & (self.atr_ratio <= self.p.atr_max)
-
-    def fired(self) -> BoolArray:
-        """Condition x side x candle: what holds, before the ATR band is asked.
-
-        Written into one table because at a few hundred candles the number of numpy calls and
-        temporary arrays is the cost, not the arithmetic.
-        """
-        p, rsi, candles = self.p, self.rsi, self.candles
-        table = np.zeros((4, 2, len(candles)), dtype=np.bool_)
-        aligned, crossed, pullback, spike = table
-        np.greater(self.fast, self.slow, aligned[_LONG])
-        np.less(self.fast, self.slow, aligned[_SHORT])
-        above = self.histogram > 0
-        np.greater(above[1:], above[:-1], crossed[_LONG, 1:])
-        np.less(above[1:], above[:-1], crossed[_SHORT, 1:])
-        now, before = rsi[1:], rsi[:-1]
-        np.greater(now, before, pullback[_LONG, 1:])
-        np.less(now, before, pullback[_SHORT, 1:])
-        pullback[_LONG] &= rsi <= p.rsi_turn
-        pullback[_SHORT] &= rsi >= 100.0 - p.rsi_turn
-        np.greater(candles.close, candles.open, spike[_LONG])
-        np.less(candles.close, candles.open, spike[_SHORT])
-        spike &= candles.volume > self.mean * p.volume_spike
-        return table
-
-
-class _Words:
-    """Puts single rows into words, when asked."""
-
-    __slots__ = ("direction", "fired", "view", "wanted", "warmup")
-
-    def __init__(
-        self,
-        warmup: int,
-        view: _View,
-        fired: BoolArray,
-        wanted: BoolArray,
-        direction: NDArray[np.int8],
-    ) -> None:
-        self.warmup = warmup
-        self.view = view
-        self.fired = fired
-        self.wanted = wanted
-        self.direction = direction
-
-    def explain(self, i: int) -> str:
-        """What fired in row i, or what was missing."""
-        gate = self.gate(i)
-        if gate in ("warmup", "bad_data"):
-            return f"{gate}: {self._numbers(i)}"
-        if self.direction[i]:
-            side = _LONG if self.direction[i] > 0 else _SHORT
-            return f"{self._trend(side, i)}; {self._confirm(side, i)}; {self._atr(i)}"
-        return f"{gate}: {self._numbers(i)}"
-
-    def gate(self, i: int) -> str:
-        """First condition of row i that said no; empty when none did."""
-        if self.direction[i]:
-            return ""
-        index = range(len(self.direction))[i]
-        if index < self.warmup - 1:
-            return "warmup"
-        view = self.view
-        known = (view.atr_ratio[i], view.rsi[i], view.histogram[i], view.fast[i], view.mean[i])
-        if not np.isfinite(known).all():
-            return "bad_data"
-        if view.atr_ratio[i] < view.p.atr_min:
-            return "atr_low"
-        if view.atr_ratio[i] > view.p.atr_max:
-            return "atr_high"
-        if self.wanted[:, i].all():
-            return "conflict"
-        return "confirm" if self.fired[: _CROSSED + 1, :, i].any() else "trend"
-
-    def _trend(self, side: int, i: int) -> str:
-        p, up = self.view.p, side == _LONG
-        parts = []
-        if self.fired[_ALIGNED, side, i]:
-            parts.append(f"ema{p.ema_fast}{'>' if up else '<'}ema{p.ema_slow}")
-        if self.fired[_CROSSED, side, i]:
-            parts.append(f"macd crossed {'up' if up else 'down'}")
-        return "trend: " + ", ".join(parts)
-
-    def _confirm(self, side: int, i: int) -> str:
-        parts = []
-        if self.fired[_PULLBACK, side, i]:
-            turn = "rising" if side == _LONG else "falling"
-            parts.append(f"rsi {self.view.rsi[i]:.0f} {turn}")
-        if self.fired[_SPIKE, side, i]:
-            times = self.view.candles.volume[i] / self.view.mean[i]
-            parts.append(f"volume {times:.1f}x average")
-        return "confirm: " + ", ".join(parts)
-
-    def _atr(self, i: int) -> str:
-        return f"atr {self.view.atr_ratio[i] * 100:.2f} %"
-
-    def _numbers(self, i: int) -> str:
-        view = self.view
-        relation = ">" if view.fast[i] > view.slow[i] else "<="
-        return (
-            f"ema{view.p.ema_fast}{relation}ema{view.p.ema_slow}, rsi {view.rsi[i]:.0f}, "
-            f"macd histogram {view.histogram[i]:+.4g}, "
-            f"volume {view.candles.volume[i] / view.mean[i]:.1f}x average, {self._atr(i)}"
+    def one(self, i: int) -> _Seen:
+        """Candle `i`, which is not the first, in floats."""
+        candles = self.candles
+        return _Seen(
+            candles.open.item(i),
+            candles.close.item(i),
+            candles.volume.item(i),
+            self.fast.item(i),
+            self.slow.item(i),
+            self.rsi.item(i),
+            self.rsi.item(i - 1),
+            self.histogram.item(i),
+            self.histogram.item(i - 1),
+            self.atr.item(i),
+            self.mean.item(i),
         )
+
+    def every(self) -> _Seen:
+        """All candles, in arrays."""
+        candles = self.candles
+        return _Seen(
+            candles.open,
+            candles.close,
+            candles.volume,
+            self.fast,
+            self.slow,
+            self.rsi,
+            _shifted(self.rsi),
+            self.histogram,
+            _shifted(self.histogram),
+            self.atr,
+            self.mean,
+        )
+
+
+def _shifted(values: FloatArray) -> FloatArray:
+    """The value of the candle before; unknown for the first."""
+    before = np.empty_like(values)
+    before[0] = np.nan
+    before[1:] = values[:-1]
+    return before
+
+
+# --- words -----------------------------------------------------------------------------------
+
+
+def _gate(seen: _Seen, p: ScalpingParams, long: _Side, short: _Side) -> str:
+    """The first condition that said no, of a candle without a direction."""
+    ratio = seen.atr / seen.close
+    # Whatever is NaN or infinite makes the sum so.
+    if not math.isfinite(ratio + seen.rsi + seen.histogram + seen.fast + seen.mean):
+        return "bad_data"
+    if ratio < p.atr_min:
+        return "atr_low"
+    if ratio > p.atr_max:
+        return "atr_high"
+    if long.wanted() and short.wanted():
+        return "conflict"
+    trend = long.aligned or long.crossed or short.aligned or short.crossed
+    return "confirm" if trend else "trend"
+
+
+def _trend(side: _Side, p: ScalpingParams, *, up: bool) -> str:
+    parts = []
+    if side.aligned:
+        parts.append(f"ema{p.ema_fast}{'>' if up else '<'}ema{p.ema_slow}")
+    if side.crossed:
+        parts.append(f"macd crossed {'up' if up else 'down'}")
+    return "trend: " + ", ".join(parts)
+
+
+def _confirm(side: _Side, seen: _Seen, *, up: bool) -> str:
+    parts = []
+    if side.pullback:
+        parts.append(f"rsi {seen.rsi:.0f} {'rising' if up else 'falling'}")
+    if side.spike:
+        parts.append(f"volume {_times(seen):.1f}x average")
+    return "confirm: " + ", ".join(parts)
+
+
+def _times(seen: _Seen) -> float:
+    """Volume in multiples of its average; 0 in a market without any."""
+    return seen.volume / seen.mean if seen.mean else 0.0
+
+
+def _atr(seen: _Seen) -> str:
+    return f"atr {seen.atr / seen.close * 100:.2f} %"
+
+
+def _numbers(seen: _Seen, p: ScalpingParams) -> str:
+    relation = ">" if seen.fast > seen.slow else "<="
+    return (
+        f"ema{p.ema_fast}{relation}ema{p.ema_slow}, rsi {seen.rsi:.0f}, "
+        f"macd histogram {seen.histogram:+.4g}, volume {_times(seen):.1f}x average, {_atr(seen)}"
+    )

@@ -4,6 +4,7 @@ Candles feed strategies and statistics, so their numbers are floats; prices that
 are Decimals from the exchange's strings (`BookTop`, `MarkPrice`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -17,6 +18,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 __all__ = [
+    "NO_CANDLES",
     "TIMEFRAMES_MS",
     "BookTop",
     "Candle",
@@ -96,7 +98,7 @@ class CandleArrays:
         return int(self.close.shape[0])
 
     @staticmethod
-    def from_candles(candles: "list[Candle] | tuple[Candle, ...]") -> "CandleArrays":
+    def from_candles(candles: Sequence[Candle]) -> "CandleArrays":
         return CandleArrays(
             open_ms=np.array([c.open_ms for c in candles], dtype=np.int64),
             open=np.array([c.open for c in candles], dtype=np.float64),
@@ -105,3 +107,6 @@ class CandleArrays:
             close=np.array([c.close for c in candles], dtype=np.float64),
             volume=np.array([c.volume for c in candles], dtype=np.float64),
         )
+
+
+NO_CANDLES = CandleArrays.from_candles(())

@@ -1,13 +1,14 @@
 """The contract between the daemon and a strategy (floor 0).
 
 A strategy is one pure function from closed candles to parallel arrays. Live trading reads the
-last element, a backtest all of them; nothing in it can see the future, the clock or the network.
+last row, a backtest all of them; nothing in it can see the future, the clock or the network.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,11 +16,26 @@ from core.domain.enums import Direction
 from core.domain.market import CandleArrays, FloatArray
 
 
+class SignalRow(msgspec.Struct, frozen=True, gc=False):
+    """Verdict about one candle. `gate` is empty when there is a direction; `words` say why."""
+
+    direction: int
+    strength: float
+    atr: float
+    gate: str
+    words: str
+
+
+def _check_shape(name: str, shape: tuple[int, ...], count: int) -> None:
+    if shape != (count,):
+        raise ValueError(f"{name} has shape {shape}, expected ({count},)")
+
+
 @dataclass(frozen=True, slots=True)
 class SignalArrays:
     """Verdict per candle. `direction` -1, 0 or +1; `strength` 0…1; `explain(i)` words row i.
 
-    `gate(i)` names the first condition that said no where direction is 0.
+    `atr` is in price units; `gate(i)` names the first condition that said no where direction is 0.
     """
 
     direction: NDArray[np.int8]
@@ -27,6 +43,22 @@ class SignalArrays:
     atr: FloatArray
     explain: Callable[[int], str]
     gate: Callable[[int], str]
+
+    def last(self, count: int) -> SignalRow:
+        """Row of the newest of `count` candles. Raises ValueError when the arrays do not fit."""
+        _check_shape("direction", np.shape(self.direction), count)
+        _check_shape("strength", np.shape(self.strength), count)
+        _check_shape("atr", np.shape(self.atr), count)
+        direction = float(self.direction[-1])
+        if not direction.is_integer():
+            raise ValueError(f"direction {direction} is not -1, 0 or 1")
+        return SignalRow(
+            direction=int(direction),
+            strength=float(self.strength[-1]),
+            atr=float(self.atr[-1]),
+            gate="" if direction else self.gate(count - 1),
+            words=self.explain(count - 1),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +104,10 @@ class Strategy(Protocol):
         """Closed candles needed before the first verdict."""
         ...
 
-    def signals(self, candles: CandleArrays) -> SignalArrays: ...
+    def signals(self, candles: CandleArrays) -> SignalArrays:
+        """Verdict on every candle."""
+        ...
+
+    def latest(self, candles: CandleArrays) -> SignalRow:
+        """Verdict on the last candle: the last row of `signals`, however it is computed."""
+        ...

@@ -2,13 +2,21 @@
 
 A series never has a hole: what cannot be joined starts a new run, so an indicator never mixes
 candles from both sides of missing data (INV-14).
+
+The numbers live in one table with room for more candles than are kept, so that a strategy reads
+them in place: asking for the arrays copies nothing, and every so many appends the kept part moves
+to a fresh table.
 """
 
 import math
-from collections import deque
 from enum import StrEnum
 
-from core.domain.market import Candle
+import numpy as np
+
+from core.domain.market import NO_CANDLES, Candle, CandleArrays
+
+_SPARE_SHARE = 4
+"""Room for a quarter more than is kept: a fifth of the memory against one copy in that many."""
 
 
 class Verdict(StrEnum):
@@ -35,31 +43,36 @@ def defect(candle: Candle, step_ms: int) -> str:
 
 
 class CandleSeries:
-    """At most `capacity` candles, oldest first. Appending is O(1)."""
+    """At most `capacity` candles, oldest first. Appending is O(1) on average."""
 
     def __init__(self, step_ms: int, capacity: int) -> None:
         self._step = step_ms
-        self._candles: deque[Candle] = deque(maxlen=capacity)
-        self._view: tuple[Candle, ...] | None = None
+        self._capacity = capacity
+        self._room = capacity + max(capacity // _SPARE_SHARE, 1)
+        self._last: Candle | None = None
+        self._view: CandleArrays | None = NO_CANDLES
+        self._allocate()
+
+    @property
+    def last(self) -> Candle | None:
+        return self._last
 
     @property
     def last_open_ms(self) -> int | None:
-        return self._candles[-1].open_ms if self._candles else None
+        return None if self._last is None else self._last.open_ms
 
     @property
     def next_open_ms(self) -> int | None:
         """Open time of the candle that is due next."""
-        last = self.last_open_ms
-        return None if last is None else last + self._step
+        return None if self._last is None else self._last.open_ms + self._step
 
-    @property
-    def last(self) -> Candle | None:
-        return self._candles[-1] if self._candles else None
-
-    def view(self) -> tuple[Candle, ...]:
-        """The candles as an immutable snapshot, made once per change."""
+    def arrays(self) -> CandleArrays:
+        """The candles as a read-only snapshot: the same object until the next append."""
         if self._view is None:
-            self._view = tuple(self._candles)
+            kept = slice(max(self._end - self._capacity, 0), self._end)
+            times, values = self._times[kept], self._values[:, kept]
+            times.flags.writeable = values.flags.writeable = False
+            self._view = CandleArrays(times, *values)
         return self._view
 
     def offer(self, candle: Candle) -> Verdict:
@@ -69,11 +82,35 @@ class CandleSeries:
         due = self.next_open_ms
         if due is not None and candle.open_ms != due:
             return Verdict.OLD if candle.open_ms < due else Verdict.GAP
-        self._candles.append(candle)
-        self._view = None
+        self._append(candle)
         return Verdict.APPENDED
 
     def restart(self) -> None:
         """Forget everything: the next candle begins a new run."""
-        self._candles.clear()
+        self._last, self._view = None, NO_CANDLES
+        self._allocate()
+
+    def _allocate(self) -> None:
+        """A fresh table: snapshots handed out keep the one they were taken of."""
+        self._times = np.empty(self._room, dtype=np.int64)
+        self._values = np.empty((5, self._room), dtype=np.float64)
+        self._end = 0
+
+    def _append(self, candle: Candle) -> None:
+        if self._end == self._room:
+            kept = slice(self._end - self._capacity, self._end)
+            times, values = self._times[kept], self._values[:, kept]
+            self._allocate()
+            self._times[: self._capacity], self._values[:, : self._capacity] = times, values
+            self._end = self._capacity
+        self._times[self._end] = candle.open_ms
+        self._values[:, self._end] = (
+            candle.open,
+            candle.high,
+            candle.low,
+            candle.close,
+            candle.volume,
+        )
+        self._end += 1
+        self._last = candle
         self._view = None

@@ -18,7 +18,15 @@ from typing import Protocol
 from core.domain.enums import Severity, StreamState
 from core.domain.errors import VenueError
 from core.domain.facts import Alert, DaemonFact, StreamChanged
-from core.domain.market import BookTop, Candle, MarkPrice, Ticker24h, timeframe_ms
+from core.domain.market import (
+    NO_CANDLES,
+    BookTop,
+    Candle,
+    CandleArrays,
+    MarkPrice,
+    Ticker24h,
+    timeframe_ms,
+)
 from core.domain.ports import CandleSink, Clock
 from core.exchange.candle_series import CandleSeries, Verdict, defect
 from core.exchange.endpoints import Endpoints, StreamRoute
@@ -211,10 +219,10 @@ class MarketData:
     def ticker(self, symbol: str) -> Ticker24h | None:
         return self._tickers.get(symbol)
 
-    def candles(self, symbol: str) -> tuple[Candle, ...]:
-        """Closed candles, oldest first, without holes."""
+    def candles(self, symbol: str) -> CandleArrays:
+        """Closed candles, oldest first, without holes; read-only, nothing is copied."""
         track = self._tracks.get(symbol)
-        return track.series.view() if track else ()
+        return track.series.arrays() if track else NO_CANDLES
 
     def age_ms(self, symbol: str) -> int:
         """Milliseconds since the newest known candle closed: the age of what a strategy sees."""

@@ -71,6 +71,21 @@ def test_asking_twice_is_the_same_answer_and_inputs_stay() -> None:
         np.testing.assert_array_equal(getattr(candles, name), kept)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_newest_candle_alone_is_the_last_row_of_all(seed: int) -> None:
+    """Live trading asks for one row, a backtest for all: one set of rules, one answer."""
+    candles = synthetic_candles(420, seed=seed)
+    sides = set()
+    for count in range(STRATEGY.warmup - 2, 420):
+        part = head(candles, count)
+        row, whole = STRATEGY.latest(part), STRATEGY.signals(part)
+        assert (row.direction, row.strength) == (whole.direction[-1], whole.strength[-1])
+        np.testing.assert_equal(row.atr, whole.atr[-1])
+        assert (row.gate, row.words) == (whole.gate(-1), whole.explain(-1))
+        sides.add(row.direction)
+    assert sides == {-1, 0, 1}
+
+
 def test_long_and_short_mirror_each_other() -> None:
     candles = synthetic_candles(600, seed=5)
     wide = ScalpingV1(ScalpingParams(atr_min=0.0, atr_max=0.9))

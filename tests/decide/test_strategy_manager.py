@@ -14,7 +14,7 @@ from core.domain.enums import Direction, Severity
 from core.domain.errors import ConfigError
 from core.domain.facts import Alert, DaemonFact
 from core.domain.market import CandleArrays
-from core.domain.strategy import NoSignal, Signal, SignalArrays, Strategy
+from core.domain.strategy import NoSignal, Signal, SignalArrays, SignalRow, Strategy
 from core.kernel.clock import LiveClock
 from core.strategy_manager import (
     CRASHES_IN_A_ROW,
@@ -53,6 +53,9 @@ class Scripted:
 
     def signals(self, candles: CandleArrays) -> SignalArrays:
         return self.behaviour(candles)
+
+    def latest(self, candles: CandleArrays) -> SignalRow:
+        return self.signals(candles).last(len(candles))
 
 
 def verdicts(direction: int, strength: float = 0.5, atr: float = 1.0) -> SignalArrays:

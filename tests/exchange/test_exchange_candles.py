@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.market import Candle
+from core.domain.market import Candle, CandleArrays
 from core.exchange.candle_series import CandleSeries, Verdict, defect
 
 MINUTE = 60_000
@@ -20,7 +20,7 @@ def candle(minute: int, close: float = 1.0, volume: float = 5.0) -> Candle:
 def test_any_arrival_order_leaves_a_contiguous_tail(minutes: list[int], capacity: int) -> None:
     series = CandleSeries(MINUTE, capacity)
     accepted = [m for m in minutes if series.offer(candle(m)) is Verdict.APPENDED]
-    opens = [each.open_ms // MINUTE for each in series.view()]
+    opens = (series.arrays().open_ms // MINUTE).tolist()
     assert opens == accepted[-capacity:]
     assert accepted == list(range(accepted[0], accepted[0] + len(accepted))) if accepted else True
 
@@ -36,14 +36,32 @@ def test_what_does_not_join() -> None:
     assert series.offer(candle(7)) is Verdict.APPENDED
 
 
-def test_the_view_is_a_snapshot() -> None:
+@pytest.mark.parametrize("capacity", [1, 2, 7, 10])
+def test_a_snapshot_stays_whatever_comes_after(capacity: int) -> None:
+    series = CandleSeries(MINUTE, capacity)
+    taken = []
+    for minute in range(5 * capacity):
+        series.offer(candle(minute, close=1.0 + minute, volume=float(minute)))
+        taken.append((minute, series.arrays()))
+    series.restart()
+    series.offer(candle(99))
+    for minute, arrays in taken:
+        kept = list(range(max(minute + 1 - capacity, 0), minute + 1))
+        assert (arrays.open_ms // MINUTE).tolist() == kept
+        assert arrays.close.tolist() == arrays.high.tolist() == [1.0 + m for m in kept]
+        assert arrays.open.tolist() == arrays.low.tolist() == [1.0] * len(kept)
+        assert arrays.volume.tolist() == kept
+
+
+def test_asking_twice_costs_nothing_and_nobody_can_change_what_was_given() -> None:
     series = CandleSeries(MINUTE, 10)
+    assert len(series.arrays()) == 0
     series.offer(candle(1))
-    view = series.view()
-    assert series.view() is view
-    series.offer(candle(2))
-    assert len(view) == 1
-    assert len(series.view()) == 2
+    arrays = series.arrays()
+    assert series.arrays() is arrays
+    for name in CandleArrays.__dataclass_fields__:
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(arrays, name)[0] = 5
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from core.config import TradingConfig
 from core.domain.enums import Venue
 from core.domain.errors import BotError, ConfigError
 from core.domain.intent import ApprovedEntry, CheckVerdict
-from core.domain.market import CandleArrays
 from core.domain.money import to_wire
 from core.domain.strategy import Signal
 from core.kernel.clock import LiveClock
@@ -110,8 +109,7 @@ async def approve(trading: Trading, checks: PreTradeCheck, signal: Signal) -> Ap
         if market.mark(symbol) and market.book(symbol) and market.ticker(symbol):
             break
         await trading.clock.sleep(0.1)
-    arrays = CandleArrays.from_candles(tuple(market.candles(symbol)))
-    decision = checks.decide(signal, trading.engine.context(symbol, arrays))
+    decision = checks.decide(signal, trading.engine.context(symbol))
     if isinstance(decision, ApprovedEntry):
         return decision
     failed = [f"{check.name} {_numbers(check)}" for check in decision.checks if not check.passed]
