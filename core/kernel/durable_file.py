@@ -1,36 +1,42 @@
 """Replacing a small file as a whole (floor 1): a crash leaves the old content or the new one."""
 
 import os
-import sys
+from contextlib import suppress
 from pathlib import Path
+
+from core.kernel.disk import disk, write_all
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Put `content` at `path`, durably. The folder is created when missing.
 
-    Blocks for one fsync of the file and one of the folder. Raises OSError; the old file then stays.
+    Blocks for one fsync of the file and one of the folder. Raises OSError; the old file then stays,
+    unless only its folder could not be flushed: then either may be there after a crash.
     """
+    on = disk()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        descriptor = on.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        try:
+            write_all(on, descriptor, content)
+            on.flush(descriptor)
+        finally:
+            on.close(descriptor)
+        on.rename(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        # A disk that is read-only or broken keeps it; the next replacement writes over it.
+        with suppress(OSError):
+            on.remove(temporary)
         raise
-    flush_folder(path.parent)
+    on.flush_folder(path.parent)
 
 
-def flush_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable; Windows has no such call and needs none."""
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+def remove_file(path: Path) -> None:
+    """Remove `path`, durably; nothing happens when it is not there. Raises OSError."""
+    on = disk()
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        on.remove(path)
+    except FileNotFoundError:
+        return
+    on.flush_folder(path.parent)

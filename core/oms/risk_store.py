@@ -18,7 +18,7 @@ import msgspec
 from core.domain.enums import Venue
 from core.domain.errors import DataError
 from core.domain.money import ZERO
-from core.kernel.durable_file import flush_folder, replace_file
+from core.kernel.durable_file import remove_file, replace_file
 
 VERSION = 1
 
@@ -34,7 +34,8 @@ class RiskState(msgspec.Struct):
     """Counters of one venue. Amounts in the quote coin, `day` counts UTC days since 1970.
 
     `gross_profit` and `gross_loss` (positive) sum the day's net results; `total_*` those of all
-    trades. `day_stop` is the reason entries are stopped until the next UTC day.
+    trades. `day_stop` is the reason entries are stopped until the next UTC day, `cleared_ms` when a
+    person last cleared a halt.
     """
 
     day: int = -1
@@ -47,6 +48,7 @@ class RiskState(msgspec.Struct):
     cooldown_until_ms: int = 0
     peak_equity: Decimal | None = None
     rebuild: bool = False
+    cleared_ms: int = 0
     total_trades: int = 0
     total_wins: int = 0
     total_profit: Decimal = ZERO
@@ -179,8 +181,7 @@ class RiskStore:
         """Forget the halt; still in force when the disk refuses (OSError)."""
         path = self._halt_path
         if path is not None:
-            path.unlink(missing_ok=True)
-            flush_folder(path.parent)
+            remove_file(path)
         self._halt_in_memory = None
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.kernel.disk import disk, write_all
 from core.storage.audit_chain import (
     EMPTY,
     AuditBroken,
@@ -26,11 +27,8 @@ from core.storage.audit_chain import (
 )
 from core.storage.file_mutex import exclusive
 
-_MODE = 0o600
-_BINARY = getattr(os, "O_BINARY", 0)
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | _BINARY
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT
 _TAIL = 8 * 1024
-_flush: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,7 @@ class AuditFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.head = EMPTY
+        self._disk = disk()
         self.torn: TornTail | None = None
         self.trouble = ""
         """Why the last change of segment had to be put off; empty when it worked."""
@@ -106,14 +105,14 @@ class AuditFile:
         failure: OSError | None = None
         for old in retired:
             try:
-                _flush(old)
+                self._disk.flush(old)
             except OSError as error:
                 failure = error
             finally:
-                os.close(old)
-        _flush(fd)
+                self._disk.close(old)
+        self._disk.flush(fd)
         if new_name:
-            _flush_folder(self.path.parent)
+            self._disk.flush_folder(self.path.parent)
         if failure is not None:
             raise failure
 
@@ -131,13 +130,13 @@ class AuditFile:
         with self._swap:
             for fd in (self._fd, *self._retired):
                 if fd >= 0:
-                    os.close(fd)
+                    self._disk.close(fd)
             self._fd, self._retired = -1, []
 
     def _attach(self) -> None:
         """Open the segment that bears the name now, and find the head."""
         created = not self.path.exists()
-        fd = os.open(self.path, _FLAGS, _MODE)
+        fd = self._disk.open(self.path, _FLAGS)
         with self._swap:
             if self._fd >= 0:
                 self._retired.append(self._fd)
@@ -167,7 +166,7 @@ class AuditFile:
             f"{self.path.stem}-{name}-{max(taken, default=0) + 1:03d}.jsonl"
         )
         try:
-            os.rename(self.path, older)
+            self._disk.rename(self.path, older)
         except OSError as error:
             self.trouble = f"cannot rename to {older.name}: {_reason(error)}"
             self._postponed = (day, self._size + rotate)
@@ -180,7 +179,7 @@ class AuditFile:
         line, end = _last_line(self._fd, size)
         if end < size:
             self.torn = self._set_aside(end, size)
-            os.ftruncate(self._fd, end)
+            self._disk.truncate(self._fd, end)
         self._size = end
         if line is None:
             self.head = self._head_of_archive()
@@ -200,11 +199,11 @@ class AuditFile:
         """Head of the newest older segment; needed only while the current one is empty."""
         newest = EMPTY
         for path in archives(self.path):
-            fd = os.open(path, os.O_RDONLY | _BINARY)
+            fd = self._disk.open(path, os.O_RDONLY)
             try:
                 line, end = _last_line(fd, os.fstat(fd).st_size)
             finally:
-                os.close(fd)
+                self._disk.close(fd)
             if line is not None:
                 head = self._checked(path, line, end - len(line) - 1)
                 newest = max(newest, head, key=lambda found: found.seq)
@@ -216,19 +215,20 @@ class AuditFile:
             side := self.path.with_name(f"{self.path.name}.torn-{self.head.seq}-{number:03d}")
         ).exists():
             number += 1
-        out = os.open(side, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, _MODE)
+        out = self._disk.open(side, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             os.lseek(self._fd, begin, os.SEEK_SET)
             while chunk := os.read(self._fd, 1 << 20):
-                os.write(out, chunk)
-            os.fsync(out)
+                write_all(self._disk, out, chunk)
+            self._disk.flush(out)
         finally:
-            os.close(out)
+            self._disk.close(out)
+        self._disk.flush_folder(side.parent)
         return TornTail(side, end - begin)
 
     def _write(self, line: bytes) -> None:
         try:
-            written = os.write(self._fd, line)
+            written = self._disk.write(self._fd, line)
         except OSError:
             self._drop_partial()
             raise
@@ -241,7 +241,7 @@ class AuditFile:
         # The record was never acknowledged. Should this fail too, the next append finds the torn
         # tail by its length and sets it aside.
         with suppress(OSError):
-            os.ftruncate(self._fd, self._size)
+            self._disk.truncate(self._fd, self._size)
 
 
 def archives(path: Path, day: str = "") -> list[Path]:
@@ -270,16 +270,6 @@ def _read(fd: int, offset: int, length: int) -> bytes:
         parts.append(chunk)
         length -= len(chunk)
     return b"".join(parts)
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows cannot open a folder, and makes its entries durable itself
-        return
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _reason(error: OSError) -> str:

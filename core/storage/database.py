@@ -18,6 +18,7 @@ from typing import Protocol
 import aiosqlite
 
 from core.domain.errors import StorageError
+from core.kernel.disk import disk
 from core.storage.schema import MIGRATIONS
 
 Param = None | int | float | str
@@ -65,15 +66,20 @@ class InlineEngine:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         address = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        self._path = path
+        self._disk = disk()
         self._connection = sqlite3.connect(address, isolation_level=None, uri=True)
 
     async def run(self, sql: str, params: Sequence[Param]) -> int:
+        self._disk.statement(self._path, sql)
         return self._connection.execute(sql, params).rowcount
 
     async def run_many(self, sql: str, rows: Sequence[Sequence[Param]]) -> int:
+        self._disk.statement(self._path, sql)
         return self._connection.executemany(sql, rows).rowcount
 
     async def fetch(self, sql: str, params: Sequence[Param]) -> list[Row]:
+        self._disk.statement(self._path, sql)
         return self._connection.execute(sql, params).fetchall()
 
     async def close(self) -> None:

@@ -24,6 +24,7 @@ from pydantic import SecretStr
 
 from core.audit_logger import AuditBroken, AuditLogger, AuditWriteError
 from core.kernel.clock import LiveClock
+from core.kernel.disk import MACHINE_DISK
 from core.simulation.virtual_loop import VirtualLoop
 from core.storage import audit_file
 from core.storage.audit_verify import find_segments, verify
@@ -276,7 +277,7 @@ def test_a_rename_that_fails_is_recorded_and_writing_goes_on(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(audit_file.os, "rename", refuse)
+    monkeypatch.setattr(MACHINE_DISK, "rename", refuse)
     path = log_of(tmp_path, 20, rotate_bytes=1000)
     actions = [r["action"] for r in records_of(path)]
     assert actions.count("test") == 20
@@ -324,14 +325,14 @@ async def test_durable_means_flushed_before_it_returns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flushed: list[int] = []
-    real = audit_file._flush
+    real = MACHINE_DISK.flush
 
     def watching(fd: int) -> None:
         size = os.fstat(fd).st_size
         real(fd)
         flushed.append(size)
 
-    monkeypatch.setattr(audit_file, "_flush", watching)
+    monkeypatch.setattr(MACHINE_DISK, "flush", watching)
     log = AuditLogger(tmp_path / "audit.jsonl")
     digest = await log.write_durable({"action": "order.intent"})
     assert flushed[-1] == (tmp_path / "audit.jsonl").stat().st_size
@@ -342,8 +343,8 @@ async def test_durable_means_flushed_before_it_returns(
 async def test_those_who_wait_together_share_flushes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flushes, real = [], audit_file._flush
-    monkeypatch.setattr(audit_file, "_flush", lambda fd: (flushes.append(fd), real(fd)))
+    flushes, real = [], MACHINE_DISK.flush
+    monkeypatch.setattr(MACHINE_DISK, "flush", lambda fd: (flushes.append(fd), real(fd)))
     log = AuditLogger(tmp_path / "audit.jsonl")
     await asyncio.gather(*(log.write_durable({"action": "x", "n": n}) for n in range(100)))
     assert len(flushes) <= 2
@@ -393,7 +394,7 @@ async def test_a_failed_flush_is_never_forgotten(
 
     log = AuditLogger(tmp_path / "audit.jsonl")
     with monkeypatch.context() as broken:
-        broken.setattr(audit_file, "_flush", fail)
+        broken.setattr(MACHINE_DISK, "flush", fail)
         with pytest.raises(AuditWriteError, match="Input/output error"):
             await log.write_durable({"action": "x"})
     # The system may have dropped the page: a flush that succeeds now proves nothing.

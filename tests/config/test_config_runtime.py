@@ -15,6 +15,7 @@ from core.domain.errors import ConfigError
 from core.kernel.config_meta import Origin
 from core.kernel.config_model import CATALOGUE
 from core.kernel.config_runtime import RuntimeOverride, RuntimeStore
+from core.kernel.disk import MACHINE_DISK
 
 AT_MS = 1_790_000_000_000
 
@@ -83,7 +84,7 @@ def test_a_failed_write_leaves_the_old_file(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(MACHINE_DISK, "flush", full)
     with pytest.raises(OSError, match="No space"):
         record(store, "TIER", "aggressive")
     assert store.load().overrides["TIER"].value == "balanced"
