@@ -265,6 +265,7 @@ class Application:
             operator,
             trading,
             self._source,
+            surroundings=self._surroundings,
             clock=self._clock,
             supervisor=self._workers,
             dispatcher=self._dispatcher,

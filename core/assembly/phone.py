@@ -11,6 +11,7 @@ from typing import Protocol, cast
 from core.assembly.operator import OperatorDesk
 from core.assembly.prices import PriceSource
 from core.assembly.settings import LiveSettings
+from core.assembly.surroundings import Surroundings
 from core.assembly.trading import Trading
 from core.domain.ports import Clock
 from core.kernel.chance import Chance, system_seed
@@ -37,6 +38,7 @@ def open_phone(
     trading: Trading,
     source: PriceSource | None,
     *,
+    surroundings: Surroundings,
     clock: Clock,
     supervisor: Supervisor,
     dispatcher: Dispatcher,
@@ -64,12 +66,13 @@ def open_phone(
         dispatcher,
         clock,
         supervisor,
-        Chance(system_seed()),
+        Chance(system_seed() if surroundings.seed is None else surroundings.seed),
         config.data_dir / "telegram.json",
         tier=lambda: settings.config.tier,
         audit_head=lambda: trading.memory.audit.head,
         log=log,
         redact=redactor.redact_text,
+        connector=surroundings.phone,
     )
     bot.set_order_manager(trading.orders)
     return cast(Phone, bot)

@@ -9,11 +9,12 @@ from core.exchange.gateway import ConnectorFactory
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """`inline` runs SQL on the loop (virtual time), `connector` replaces TCP, `seed` the system's
-    chance; None leaves the machine's own."""
+    """`inline` runs SQL on the loop (virtual time), `connector` replaces TCP to the exchange and
+    `phone` TCP to Telegram and Slack, `seed` the system's chance; None leaves the machine's own."""
 
     inline: bool = False
     connector: ConnectorFactory | None = None
+    phone: ConnectorFactory | None = None
     seed: int | None = None
 
 

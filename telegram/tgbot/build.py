@@ -9,6 +9,7 @@ from core.config import TradingConfig
 from core.domain.enums import Severity, Tier
 from core.domain.errors import ConfigError
 from core.domain.ports import Clock, OperatorPort
+from core.exchange.gateway import ConnectorFactory
 from core.kernel.chance import Chance
 from core.kernel.dispatcher import Dispatcher
 from core.kernel.retry import Backoff
@@ -43,14 +44,16 @@ def build_bot(
     audit_head: Callable[[], tuple[int, str]],
     log: LogEvent,
     redact: Callable[[str], str],
+    connector: ConnectorFactory | None = None,
 ) -> TelegramBot:
     """The bot of TELEGRAM_TOKEN, not started yet.
 
     `tier` gives the risk tier in force, `audit_head` the number of audit records and the hash of
-    the last, `redact` takes the secrets out of a text (INV-12). Needs a clock on real time:
-    Telegram's long polls last 25 seconds of it. Raises ConfigError without a token.
+    the last, `redact` takes the secrets out of a text (INV-12), `connector` replaces TCP. Needs a
+    clock on the time of the service: its long polls last 25 seconds of it. Raises ConfigError
+    without a token.
     """
-    wire = _wire(config)
+    wire = _wire(config, connector)
 
     def say(level: str, line: str) -> None:
         log("telegram", level, line)
@@ -99,11 +102,11 @@ def build_bot(
     )
 
 
-def _wire(config: TradingConfig) -> Wire:
+def _wire(config: TradingConfig, connector: ConnectorFactory | None) -> Wire:
     if config.telegram_token is None:
         raise ConfigError(["TELEGRAM_TOKEN: not set, so there is no bot to build"])
     base_url = None if config.telegram_api_url is None else str(config.telegram_api_url)
-    return Wire(config.telegram_token.get_secret_value(), base_url)
+    return Wire(config.telegram_token.get_secret_value(), base_url, connector)
 
 
 class Mark:

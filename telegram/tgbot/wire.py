@@ -5,10 +5,8 @@ and treats a second poller as something to fight. Errors leave as the five kinds
 """
 
 import asyncio
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 from warnings import catch_warnings, simplefilter
 
 from telegram import (
@@ -31,64 +29,27 @@ from telegram.error import (
     RetryAfter,
     TelegramError,
 )
-from telegram.request import HTTPXRequest
 from telegram.warnings import PTBDeprecationWarning
 
+from core.exchange.gateway import ConnectorFactory
 from tgbot.auth import Incoming
 from tgbot.outbox import Button, Conflicted, Outgoing, Rejected, SlowDown, TokenDead, Unreachable
+from tgbot.transport import AiohttpRequest
 
 OFFICIAL = "https://api.telegram.org"
 POLL_S = 25
-_ANSWER_S = 10.0
-_CONNECT_S = 5.0
 _WHOLE_S = 30.0
 _KINDS = ["message", "callback_query"]
 
 
-class TolerantRequest(HTTPXRequest):
-    """An update the library cannot read becomes an empty one of the same number.
-
-    Otherwise one malformed update would be fetched again for ever.
-    """
-
-    @staticmethod
-    def parse_json_payload(payload: bytes) -> dict[str, Any]:
-        try:
-            answer = json.loads(payload.decode("utf-8", "replace"))
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            raise TelegramError("the answer is not a JSON object")
-        if isinstance(answer.get("result"), list):
-            answer["result"] = list(_readable(answer["result"]))
-        return answer
-
-
-def _readable(items: Sequence[object]) -> Iterator[Mapping[str, object]]:
-    for item in items:
-        if not isinstance(item, dict) or not isinstance(item.get("update_id"), int):
-            continue
-        try:
-            Update.de_json(item, None)
-        except (TypeError, ValueError, KeyError, AttributeError, LookupError, ArithmeticError):
-            yield {"update_id": item["update_id"]}
-        else:
-            yield item
-
-
 class Wire:
-    """The Bot API for one token. `base_url` None is Telegram's own."""
+    """The Bot API for one token. `base_url` None is Telegram's own, `connector` None is TCP."""
 
-    def __init__(self, token: str, base_url: str | None) -> None:
-        self._polling = TolerantRequest(
-            connection_pool_size=1, read_timeout=_ANSWER_S, connect_timeout=_CONNECT_S
-        )
-        self._sending = HTTPXRequest(
-            connection_pool_size=4,
-            read_timeout=_ANSWER_S,
-            connect_timeout=_CONNECT_S,
-            pool_timeout=_ANSWER_S,
-        )
+    def __init__(
+        self, token: str, base_url: str | None, connector: ConnectorFactory | None = None
+    ) -> None:
+        self._polling = AiohttpRequest(connector)
+        self._sending = AiohttpRequest(connector)
         base = (base_url or OFFICIAL).rstrip("/")
         self._bot = Bot(
             token,

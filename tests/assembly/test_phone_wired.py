@@ -5,7 +5,6 @@ from pathlib import Path
 
 from support.application import config_in
 from telegram_api.scene import ANN
-from telegram_api.server import TOKEN, BotApi
 
 from core.app import Application, RunOptions
 from core.assembly.exit_codes import ExitCode
@@ -13,6 +12,7 @@ from core.assembly.prices import choose_prices
 from core.assembly.surroundings import Surroundings
 from core.kernel.clock import SimulatedClock
 from core.kernel.loops import run
+from core.simulation.telegram_server import TOKEN, BotApi
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
 
 

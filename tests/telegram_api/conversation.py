@@ -6,11 +6,11 @@ The same script is the test and the source of `docs/reference/telegram.md`.
 from pathlib import Path
 
 from telegram_api.scene import ANN, SYMBOL, Scene, on_stage, position
-from telegram_api.server import Shown
 from telegram_api.test_bot_alerts import CLOSED, OPENED
 
 from core.domain.enums import Severity, StreamState
 from core.domain.facts import Alert, CandleEvaluated, RiskChanged, StreamChanged
+from core.simulation.telegram_server import Shown
 
 _HEAD = """\
 # Telegram

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
-from telegram_api.server import TOKEN, BotApi, Shown
 
 from core.config import TradingConfig
 from core.domain.commands import (
@@ -31,6 +30,7 @@ from core.kernel.redaction import Redactor
 from core.kernel.supervisor import Supervisor
 from core.oms.risk_store import Halt
 from core.risk_guard import RiskView
+from core.simulation.telegram_server import TOKEN, BotApi, Shown
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
 from tgbot.app import TelegramBot
 from tgbot.build import build_bot

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from aiohttp import web
 from telegram_api.scene import ANN, CANARY, EPOCH_MS, SYMBOL, Scene, on_stage
-from telegram_api.server import TOKEN
 
 from core.domain.enums import Direction, ExitReason, Severity, StreamState
 from core.domain.facts import (
@@ -20,6 +19,7 @@ from core.domain.facts import (
     StreamChanged,
     TradeClosed,
 )
+from core.simulation.telegram_server import TOKEN
 from tgbot.picture import HEIGHT, WIDTH, equity_picture
 
 OPENED = PositionOpened(

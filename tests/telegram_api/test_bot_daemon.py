@@ -6,7 +6,6 @@ from pathlib import Path
 
 from support.application import config_in, with_application
 from telegram_api.scene import ANN
-from telegram_api.server import TOKEN, BotApi, Shown
 
 from core.app import Application
 from core.assembly.exit_codes import ExitCode
@@ -14,6 +13,7 @@ from core.assembly.phone import Phone, open_phone
 from core.assembly.prices import PriceSource
 from core.domain.position import PositionView
 from core.kernel.clock import SimulatedClock
+from core.simulation.telegram_server import TOKEN, BotApi, Shown
 
 
 class Talk:
@@ -55,6 +55,7 @@ def phone_of(app: Application, clock: SimulatedClock, source: PriceSource | None
         operator,
         operator._trading,
         source,
+        surroundings=app._surroundings,
         clock=clock,
         supervisor=app._workers,
         dispatcher=app._dispatcher,

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from telegram_api.scene import ANN, Scene, on_stage
-from telegram_api.server import Fault
 
 from core.domain.enums import Severity
 from core.domain.facts import Alert
+from core.simulation.telegram_server import Fault
 
 
 def _troubles(scene: Scene) -> list[str]:

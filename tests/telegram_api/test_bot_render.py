@@ -5,9 +5,9 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from telegram_api.server import visible_text
 
 from core.domain.enums import Venue
+from core.simulation.telegram_server import visible_text
 from tgbot.render import Block, Card, badge, money, percent, price, signed, span, table
 
 LINES = st.lists(st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=120), max_size=30)

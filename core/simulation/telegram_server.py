@@ -1,13 +1,15 @@
-"""A Bot API server on loopback that speaks the real protocol, for one bot and a few people.
+"""A Bot API server that speaks the real protocol, for one bot and a few people (floor 2d).
 
 Long polling with confirmation by offset, conflict of two pollers, HTML parsed and refused when
-broken, limits of length and rate, callback queries, photos, and faults on request.
+broken, limits of length and rate, callback queries, photos, and faults on request. It listens on
+loopback, or wherever `serve` is told to.
 """
 
 import asyncio
 import json
 import re
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
@@ -16,7 +18,7 @@ from aiohttp import web
 
 from core.domain.ports import Clock
 
-TOKEN = "123456:test-token-of-thirty-five-characters"
+TOKEN = "123456:test-token-of-thirty-five-characters"  # noqa: S105 - of nobody
 BOT = {"id": 123456, "is_bot": True, "first_name": "Bot", "username": "usdc_test_bot"}
 _TEXT_LIMIT = 4_096
 _CAPTION_LIMIT = 1_024
@@ -94,7 +96,7 @@ class Fault:
 
 @dataclass
 class BotApi:
-    """`start` gives the base address. People speak by `say` and `press`."""
+    """`start` or `serve` it. People speak by `say` and `press`."""
 
     clock: Clock
     people: set[int] = field(default_factory=set)
@@ -121,14 +123,24 @@ class BotApi:
     # --- the service -----------------------------------------------------------------------------
 
     async def start(self) -> str:
+        """Listen on loopback, on the same port when started again. Gives the base address."""
+        runner = await self._set_up()
+        await web.TCPSite(runner, "127.0.0.1", self._port).start()
+        self._port = runner.addresses[0][1]
+        return f"http://127.0.0.1:{self._port}"
+
+    async def serve(self, accept: Callable[[web.Server], None]) -> None:
+        """Give the server to whoever brings connections, such as a memory network."""
+        runner = await self._set_up()
+        assert runner.server is not None  # noqa: S101 - set up above
+        accept(runner.server)
+
+    async def _set_up(self) -> web.AppRunner:
         app = web.Application()
         app.router.add_route("*", "/bot{token}/{method}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
-        await site.start()
-        self._port = self._runner.addresses[0][1]
-        return f"http://127.0.0.1:{self._port}"
+        return self._runner
 
     async def stop(self) -> None:
         if self._runner is not None:
@@ -167,7 +179,7 @@ class BotApi:
                 if fault.times <= 0:
                     self.faults.remove(fault)
                 if fault.status == 0:
-                    assert request.transport is not None
+                    assert request.transport is not None  # noqa: S101 - the request just came
                     request.transport.abort()
                     raise _Refused(500, "cut")
                 raise _Refused(fault.status, fault.text, fault.retry_after)
