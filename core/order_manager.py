@@ -37,6 +37,7 @@ from core.oms.panic import Panic
 from core.oms.parts import OmsPorts, build_parts
 from core.oms.rules import OmsRules
 from core.oms.state import SymbolState, Wake
+from core.oms.throttle import ThrottleView
 
 _DEGRADED_INTERVAL_S = 2.0
 _RETRY_RECONCILE_S = 1.0
@@ -59,6 +60,7 @@ class OrderManager:
         self._supervisor = ports.supervisor
         parts = build_parts(rules, ports)
         self._tracker = parts.tracker
+        self._throttle = parts.throttle
         self._sender = parts.sender
         self._keeper = parts.keeper
         self._reconciler = parts.reconciler
@@ -84,9 +86,15 @@ class OrderManager:
 
     # --- life ------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Load the journal, take up open episodes, start the reconcile loop."""
+    async def start(self, *, new_account: bool = False) -> None:
+        """Load the journal, take up open episodes, start the reconcile loop.
+
+        With a `new_account` what was sent before belongs to another one and does not count.
+        """
         loaded = await self._journal.load()
+        if not new_account:
+            since = self._exchange.exchange_now_ms() - self._throttle.memory_ms
+            self._throttle.restore(await self._journal.entries_since(since), loaded.orders)
         for trade in loaded.trades:
             instrument = self._instruments.instrument(trade.symbol)
             if instrument is None:
@@ -151,7 +159,7 @@ class OrderManager:
             return "the exchange refuses our key: entries stopped"
         if self._unread is not None:
             return "the exchange could not be read at the last reconcile"
-        return ""
+        return self._throttle.blocked()
 
     # --- reconcile -------------------------------------------------------------------------------
 
@@ -302,10 +310,11 @@ class OrderManager:
             self._release(state, f"entry not sent: {error}")
             return
         self._facts.publish(EntryApproved(approved))
+        self._throttle.approve(approved)
         record = self._sender.record(state, intent)
         self._watch(state)
         last = await self._sender.send(state, record, Lane.MANAGE)
-        if last.status in (OrderStatus.REJECTED, OrderStatus.ABSENT, OrderStatus.DENIED):
+        if last.status in (OrderStatus.REJECTED, OrderStatus.ABSENT):
             self._alert(
                 Severity.WARNING,
                 f"entry:{approved.symbol}",
@@ -453,6 +462,10 @@ class OrderManager:
             for state in self._tracker.symbols.values()
             if state.position() == ZERO and not state.trade.entry_quantity
         )
+
+    def limits_used(self) -> ThrottleView:
+        """How much of the limits at the wire is used now."""
+        return self._throttle.view()
 
     def foreign_positions(self) -> tuple[ExchangePosition, ...]:
         """Positions on the account that are not ours, as of the last reconcile."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from core.config import TradingConfig
 from core.domain.account import ExchangePosition
-from core.domain.enums import ContractStatus, Direction, OrderKind
+from core.domain.enums import Direction, OrderKind
 from core.domain.instrument import Instrument
 from core.domain.intent import (
     ApprovedEntry,
@@ -32,7 +32,7 @@ from core.domain.position import PositionView
 from core.domain.strategy import Signal
 from core.domain.timeframe import timeframe_ms
 from core.ids import entry_intent_id
-from core.kernel.config_values import ALL_HOURS, NO_HOURS, HoursWindow
+from core.kernel.config_values import ALL_HOURS, NO_HOURS, HoursWindow, instant_text
 from core.oms.plan import PlanSettings, build_plan
 from core.precision import PrecisionError, check_order
 from core.risk_guard import RiskGuard
@@ -468,8 +468,10 @@ def _verdict(name: str, passed: bool, **numbers: object) -> CheckVerdict:  # noq
 def _contract_check(instrument: Instrument | None) -> CheckVerdict:
     if instrument is None:
         return _verdict("contract", passed=False, status="unknown")
-    status = instrument.status
-    return _verdict("contract", status is ContractStatus.TRADING, status=status.value)
+    numbers = {"status": instrument.status.value}
+    if instrument.delivery_ms:
+        numbers["delivery"] = instant_text(instrument.delivery_ms)
+    return _verdict("contract", instrument.accepts_entries, **numbers)
 
 
 def _symbol_check(symbol: str, context: DecisionContext) -> CheckVerdict:

@@ -24,6 +24,7 @@ from core.domain.ports import Clock, FactPublisher
 from core.kernel.clock import LiveClock
 from core.kernel.config_values import instant_text
 from core.oms.risk_store import Halt, RiskState, RiskStore, SymbolExit
+from core.oms.throttle import ThrottleView
 
 DAY_MS = 86_400_000
 _SEEN = 1_000
@@ -106,6 +107,8 @@ class RiskView:
     positions: int
     max_positions: int
     halt: Halt | None
+    wire: ThrottleView | None = None
+    """Use of the limits at the wire, where orders are sent from."""
 
 
 class _Warns(Protocol):
@@ -232,7 +235,7 @@ class RiskGuard:
 
         Ends `needs_rebuild`. Until it is through, a crash leaves the need in place.
         """
-        self._state = RiskState(rebuild=True)
+        self._state = RiskState(rebuild=True, cleared_ms=self._state.cleared_ms)
         self._pass_time()
         for trade in sorted(trades, key=lambda trade: (trade.at_ms, trade.trade_id)):
             self._book(trade)
@@ -262,6 +265,7 @@ class RiskGuard:
             return False
         self._known_halt = None
         self._state.peak_equity = self._equity
+        self._state.cleared_ms = self._clock.now_ms()
         self._changed("halt_cleared", f"{who}: {reason}")
         self._settle()
         return True
@@ -272,6 +276,11 @@ class RiskGuard:
     def halted(self) -> Halt | None:
         """The halt in force, also one set by another process."""
         return self._store.halt()
+
+    @property
+    def cleared_ms(self) -> int:
+        """When a person last cleared a halt (UTC ms), 0 when none ever was."""
+        return self._state.cleared_ms
 
     @property
     def blocked_by(self) -> str:
@@ -358,6 +367,7 @@ class RiskGuard:
             return
         self._known_halt = halt
         if halt is None:
+            self._state.cleared_ms = self._clock.now_ms()
             self._changed("halt_cleared", "outside this process")
         else:
             self._changed("halted", f"{halt.who}: {halt.reason}")

@@ -24,6 +24,7 @@ from core.kernel.supervisor import Supervisor
 from core.oms.parts import OmsPorts
 from core.oms.plan import PlanSettings
 from core.oms.rules import OmsRules
+from core.oms.throttle import ThrottleLimits
 from core.order_manager import OrderManager
 from core.pre_trade_check import EntryLimits, PreTradeCheck
 from core.risk_guard import RiskGuard
@@ -116,7 +117,11 @@ class _Builder:
         return made
 
     def orders(
-        self, client: OptimizedExchangeClient, risk: RiskGuard, echo: _EchoRelay
+        self,
+        client: OptimizedExchangeClient,
+        risk: RiskGuard,
+        market: MarketData,
+        echo: _EchoRelay,
     ) -> OrderManager:
         ports = OmsPorts(
             exchange=client,
@@ -125,6 +130,7 @@ class _Builder:
             risk=risk,
             facts=self.dispatcher,
             instruments=client,
+            prices=market,
             clock=self.clock,
             supervisor=self.supervisor,
             expect_echo=echo,
@@ -222,9 +228,9 @@ def open_trading(
     recorder = build.recorder()
     client = build.client()
     risk = build.risk()
-    orders = build.orders(client, risk, echo)
-    stream = echo.stream = build.user_stream(client, orders)
     market = build.market(client, candles)
+    orders = build.orders(client, risk, market, echo)
+    stream = echo.stream = build.user_stream(client, orders)
     engine = candles.engine = build.engine(client, market, build.checks(risk), orders)
     return Trading(
         config=build.config,
@@ -268,4 +274,5 @@ def _rules(config: TradingConfig) -> OmsRules:
         foreign=config.foreign_positions,
         default_plan=ProtectionPlan(config.stop_loss_pct, config.tp_levels),
         leverage=config.leverage_default,
+        throttle=ThrottleLimits.from_config(config),
     )

@@ -62,7 +62,7 @@ def open_phone(
     bot = importlib.import_module("tgbot.build").build_bot(
         config,
         operator,
-        trading.risk.view,
+        trading.risk_view,
         dispatcher,
         clock,
         supervisor,

@@ -1,7 +1,7 @@
 """The part that trades (floor 7): its start, its life beside the engine, its end."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from core.assembly.memory import Memory
@@ -19,7 +19,7 @@ from core.kernel.retry import Backoff
 from core.kernel.supervisor import Restart, Supervisor
 from core.oms.account import total_unrealized
 from core.order_manager import OrderManager
-from core.risk_guard import ClosedTrade, RiskGuard
+from core.risk_guard import ClosedTrade, RiskGuard, RiskView
 from core.storage.queries import closed_trades
 from core.storage.recorder import FactRecorder
 from core.trade_engine import TradeEngine
@@ -92,7 +92,7 @@ class Trading:
             await self._forget_last_account()
         else:
             await self._restore_risk()
-        await self.orders.start()
+        await self.orders.start(new_account=bool(self.access.account))
         self.stream.start()
         await wait_for(
             "the symbols",
@@ -169,6 +169,10 @@ class Trading:
                 len(positions),
             )
             await self.clock.sleep(_SNAPSHOT_EVERY_S)
+
+    def risk_view(self) -> RiskView:
+        """Numbers behind `/risk` now, the limits at the wire included."""
+        return replace(self.risk.view(), wire=self.orders.limits_used())
 
     # --- stop ------------------------------------------------------------------------------------
 

@@ -279,3 +279,20 @@ class TakeProfitMode(StrEnum):
     FIXED = "fixed"
     ATR = "atr"
     ADAPTIVE = "adaptive"
+
+
+class DenyReason(StrEnum):
+    """Which limit at the wire kept an order from leaving. The word is the gate in records."""
+
+    NOT_APPROVED = "not_approved"
+    NO_PRICE = "no_price"
+    PRICE_COLLAR = "price_collar"
+    ORDER_VALUE = "order_value"
+    ENTRY_RATE = "entry_rate"
+    ORDERS_PER_INTENT = "orders_per_intent"
+    REPEATED_ENTRY = "repeated_entry"
+    CLOSE_ONLY = "close_only"
+    CONTRACT_RULES = "contract_rules"
+    ORDER_RATIO = "order_ratio"
+    NOT_REDUCING = "not_reducing"
+    OVERSIZED_EXIT = "oversized_exit"

@@ -50,6 +50,13 @@ class Instrument:
     max_orders: int = 200
     brackets: tuple[Bracket, ...] = ()
     onboard_ms: int = 0
+    delivery_ms: int = 0
+    """Day on which the exchange closes the contract (UTC ms); 0 while it has no end."""
+
+    @property
+    def accepts_entries(self) -> bool:
+        """False when it is not traded, or when its end has been announced: close-only then."""
+        return self.status is ContractStatus.TRADING and not self.delivery_ms
 
     def bracket_for(self, notional: Decimal) -> Bracket | None:
         """Bracket that holds `notional` (quote coin), or None when above the last cap."""

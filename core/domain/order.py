@@ -8,7 +8,7 @@ really does so.
 from dataclasses import dataclass
 from decimal import Decimal
 
-from core.domain.enums import OrderStatus, Purpose
+from core.domain.enums import OrderStatus, Purpose, Side
 from core.domain.intent import OrderIntent
 from core.domain.money import ZERO
 
@@ -117,3 +117,13 @@ class OrderRecord:
         if _RANK[status] < _RANK[self.status]:
             return Move.APPLIED if grew else Move.STALE
         return Move.MISFIT
+
+
+@dataclass(frozen=True, slots=True)
+class SentEntry:
+    """One entry request that left at `sent_ms` (exchange time, UTC ms)."""
+
+    intent_id: str
+    symbol: str
+    side: Side
+    sent_ms: int

@@ -20,7 +20,7 @@ from core.domain.facts import DaemonFact, VenueFact
 from core.domain.instrument import Instrument
 from core.domain.intent import OrderIntent, OrderRequest
 from core.domain.market import BookTop, Candle, CandleArrays, MarkPrice, Ticker24h
-from core.domain.order import OrderRecord
+from core.domain.order import OrderRecord, SentEntry
 from core.domain.position import Fill, OrderSnapshot, Trade
 
 JsonValue = (
@@ -108,12 +108,16 @@ class ExchangePort(Protocol):
         ...
 
 
-class MarketView(Protocol):
-    """Latest market data, read synchronously. None when nothing was received yet."""
+class PriceView(Protocol):
+    """Latest prices, read synchronously. None when nothing was received yet."""
 
     def mark(self, symbol: str) -> MarkPrice | None: ...
 
     def book(self, symbol: str) -> BookTop | None: ...
+
+
+class MarketView(PriceView, Protocol):
+    """Latest market data, read synchronously. None when nothing was received yet."""
 
     def ticker(self, symbol: str) -> Ticker24h | None: ...
 
@@ -192,6 +196,10 @@ class JournalPort(Protocol):
 
     async def load(self) -> JournalState: ...
 
+    async def entries_since(self, since_ms: int) -> Sequence[SentEntry]:
+        """Entry requests that left from `since_ms` (UTC ms) on, oldest first."""
+        ...
+
     async def intent_exists(self, intent_id: str) -> bool: ...
 
     async def flush(self) -> None:
@@ -200,7 +208,17 @@ class JournalPort(Protocol):
 
 
 class RiskPort(Protocol):
-    """What the OMS tells the RiskGuard: each closed trade exactly once, and money that moved."""
+    """What the OMS tells the RiskGuard: each closed trade exactly once, money that moved, and that
+    entries must stop until a person allows them again."""
+
+    def halt(self, reason: str, who: str) -> None:
+        """Latch entries off (INV-13)."""
+        ...
+
+    @property
+    def cleared_ms(self) -> int:
+        """When a person last cleared a halt (UTC ms), 0 when none ever was."""
+        ...
 
     def note_transfer(self, amount: Decimal) -> None:
         """Deposit (positive) or withdrawal in the quote coin: neither profit nor loss."""

@@ -46,6 +46,7 @@ class SymbolBody(msgspec.Struct, rename="camel"):
     margin_asset: str = ""
     filters: list[FilterBody] = []
     onboard_date: int = 0
+    delivery_date: int = 0
 
 
 class ExchangeInfoBody(msgspec.Struct, rename="camel"):

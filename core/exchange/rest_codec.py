@@ -61,6 +61,7 @@ _ALGO_STATUS: dict[AlgoStatus, OrderStatus] = {
     AlgoStatus.REJECTED: OrderStatus.REJECTED,
     AlgoStatus.EXPIRED: OrderStatus.EXPIRED,
 }
+_NO_END_MS = 4_102_444_800_000  # perpetual contracts name a day in 2100 as their delivery
 _ALGO_WORDS = frozenset(status.value for status in AlgoStatus)
 
 
@@ -106,6 +107,7 @@ def instrument(body: SymbolBody, brackets: tuple[Bracket, ...]) -> Instrument:
         max_orders=int(by_type.get("MAX_NUM_ORDERS", none).limit),
         brackets=brackets,
         onboard_ms=body.onboard_date,
+        delivery_ms=body.delivery_date if body.delivery_date < _NO_END_MS else 0,
     )
 
 

@@ -360,6 +360,37 @@ class GateSettings(Group):
     )
 
 
+class WireSettings(Group):
+    TITLE: ClassVar[str] = "Limits at the wire"
+
+    max_order_value: Amount = setting(
+        "10000", "value of one entry order at most", unit=Unit.QUOTE, gt=0
+    )
+    max_price_deviation_pct: Amount = setting(
+        "0.02",
+        "distance of an entry's price from the mark price at most",
+        unit=Unit.FRACTION,
+        gt=0,
+        le=Decimal("0.2"),
+    )
+    max_entries_per_minute: int = setting(
+        6, "entry requests in a minute at most, over all symbols", ge=1, le=60
+    )
+    max_orders_per_intent: int = setting(
+        3, "requests for one decided entry at most, repetitions included", ge=1, le=10
+    )
+    max_same_entries: int = setting(
+        5,
+        "entries of one symbol and side within SAME_ENTRY_MINUTES; one more halts entries until a "
+        "person clears the halt",
+        ge=1,
+        le=100,
+    )
+    same_entry_minutes: int = setting(
+        60, "time over which they are counted", unit=Unit.MINUTES, ge=1, le=1_440
+    )
+
+
 class AlertSettings(Group):
     TITLE: ClassVar[str] = "Telegram and alerts"
 

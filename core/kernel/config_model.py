@@ -16,6 +16,7 @@ from core.kernel.config_fields import (
     ProcessSettings,
     ProtectionSettings,
     RiskSettings,
+    WireSettings,
 )
 from core.kernel.config_meta import Catalogue, SettingInfo
 from core.kernel.config_tiers import TIERS, TierLimits
@@ -27,6 +28,7 @@ GROUPS: tuple[type[Group], ...] = (
     RiskSettings,
     ProtectionSettings,
     GateSettings,
+    WireSettings,
     AlertSettings,
     DashboardSettings,
     ProcessSettings,
@@ -37,6 +39,7 @@ class Settings(  # pydantic takes the last base's fields first, and defaults loo
     ProcessSettings,
     DashboardSettings,
     AlertSettings,
+    WireSettings,
     GateSettings,
     ProtectionSettings,
     RiskSettings,

@@ -9,6 +9,7 @@ from core.domain.ports import (
     FactPublisher,
     InstrumentSource,
     JournalPort,
+    PriceView,
     RiskPort,
 )
 from core.kernel.supervisor import Supervisor
@@ -22,6 +23,7 @@ from core.oms.reconciler import Reconciler
 from core.oms.rules import OmsRules
 from core.oms.sender import ExpectEcho, Sender
 from core.oms.state import Tracker
+from core.oms.throttle import Throttle
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class OmsPorts:
     risk: RiskPort
     facts: FactPublisher
     instruments: InstrumentSource
+    prices: PriceView
     clock: Clock
     supervisor: Supervisor
     expect_echo: ExpectEcho
@@ -47,6 +50,7 @@ class OmsParts:
     account: AccountBook
     modes: ModeWatch
     evidence: Evidence
+    throttle: Throttle
     sender: Sender
     keeper: Keeper
     reconciler: Reconciler
@@ -57,6 +61,13 @@ def build_parts(rules: OmsRules, ports: OmsPorts) -> OmsParts:
     tracker, account, modes = Tracker(), AccountBook(), ModeWatch()
     evidence = Evidence(tracker, ports.journal, ports.facts, ports.clock)
     outcomes = OutcomeResolver(ports.exchange, evidence, ports.clock)
+    throttle = Throttle(
+        rules.throttle,
+        prices=ports.prices,
+        instruments=ports.instruments,
+        risk=ports.risk,
+        now_ms=ports.exchange.exchange_now_ms,
+    )
     sender = Sender(
         instance=rules.instance,
         tracker=tracker,
@@ -65,6 +76,7 @@ def build_parts(rules: OmsRules, ports: OmsPorts) -> OmsParts:
         audit=ports.audit,
         facts=ports.facts,
         evidence=evidence,
+        throttle=throttle,
         clock=ports.clock,
         expect_echo=ports.expect_echo,
     )
@@ -100,4 +112,4 @@ def build_parts(rules: OmsRules, ports: OmsPorts) -> OmsParts:
         instruments=ports.instruments,
         clock=ports.clock,
     )
-    return OmsParts(tracker, account, modes, evidence, sender, keeper, reconciler)
+    return OmsParts(tracker, account, modes, evidence, throttle, sender, keeper, reconciler)

@@ -1,9 +1,10 @@
 """Settings of the OMS (floor 3)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from core.domain.enums import ForeignPolicy, TakeProfitStyle, WorkingType
 from core.domain.intent import ProtectionPlan
+from core.oms.throttle import ThrottleLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +24,4 @@ class OmsRules:
     foreign: ForeignPolicy
     default_plan: ProtectionPlan
     leverage: int
+    throttle: ThrottleLimits = field(default_factory=ThrottleLimits)

@@ -8,7 +8,7 @@ now" is tried again with the next attempt; a lost answer is never re-sent, it be
 import asyncio
 from collections.abc import Callable, Mapping
 
-from core.domain.enums import Lane, OrderStatus, Purpose, Severity
+from core.domain.enums import DenyReason, Lane, OrderStatus, Purpose, Severity
 from core.domain.errors import (
     CredentialsDead,
     OutcomeUnknown,
@@ -18,8 +18,8 @@ from core.domain.errors import (
     StorageError,
     VenueError,
 )
-from core.domain.facts import OrderIntended
-from core.domain.intent import OrderIntent, OrderRequest
+from core.domain.facts import EntryRefused, OrderIntended
+from core.domain.intent import CheckVerdict, OrderIntent, OrderRequest, Refusal
 from core.domain.money import to_wire
 from core.domain.order import OrderRecord
 from core.domain.ports import (
@@ -34,6 +34,7 @@ from core.ids import order_client_id
 from core.oms.alarm import Alarm
 from core.oms.evidence import Evidence
 from core.oms.state import SymbolState, Tracker
+from core.oms.throttle import Denial, Throttle
 
 _ATTEMPTS = {Lane.PROTECT: 3, Lane.MANAGE: 2, Lane.DATA: 1}
 _PAUSE = 0.2
@@ -54,6 +55,7 @@ class Sender:
         audit: AuditPort,
         facts: FactPublisher,
         evidence: Evidence,
+        throttle: Throttle,
         clock: Clock,
         expect_echo: ExpectEcho,
     ) -> None:
@@ -64,6 +66,8 @@ class Sender:
         self._audit = audit
         self._facts = facts
         self._evidence = evidence
+        self._throttle = throttle
+        self._told: set[tuple[str, bool, DenyReason]] = set()
         self._clock = clock
         self._alert = Alarm(facts, clock)
         self._expect_echo = expect_echo
@@ -171,6 +175,11 @@ class Sender:
 
     async def _send_once(self, state: SymbolState, record: OrderRecord, lane: Lane) -> bool:
         """One request. True when its outcome is known or must be resolved; False = try again."""
+        denial = self._throttle.admit(state, record)
+        if denial is not None:
+            self._deny(state, record, denial)
+            return True
+        self._told = {told for told in self._told if told[:2] != _whose(record)}
         record.sent_ms = self._exchange.exchange_now_ms()
         self._evidence.settle(state, record, OrderStatus.SENT, "request", "")
         try:
@@ -195,6 +204,40 @@ class Sender:
         self._evidence.snapshot(state, record, seen, "answer")
         self._expect_echo(record.client_id)
         return True
+
+    def _deny(self, state: SymbolState, record: OrderRecord, denial: Denial) -> None:
+        """It does not leave: told once until something leaves again, and recorded every time."""
+        intent = record.intent
+        record.reject_text = denial.text
+        self._evidence.settle(state, record, OrderStatus.DENIED, "limit", denial.text)
+        key = (*_whose(record), denial.reason)
+        if key not in self._told:
+            self._told.add(key)
+            severity = Severity.CRITICAL if intent.purpose.is_exit else Severity.WARNING
+            self._alert(
+                severity,
+                f"limit:{denial.reason}:{intent.symbol}",
+                f"{intent.symbol} {intent.purpose.name.lower()} kept back at the wire: "
+                f"{denial.text}",
+            )
+        approved = self._throttle.approval(intent.intent_id)
+        if intent.purpose is Purpose.ENTRY and approved is not None:
+            verdict = CheckVerdict(denial.reason.value, passed=False, numbers=dict(denial.numbers))
+            self._facts.publish(
+                EntryRefused(
+                    Refusal(
+                        symbol=approved.symbol,
+                        direction=approved.direction,
+                        strategy=approved.strategy,
+                        why=approved.why,
+                        gate=denial.reason.value,
+                        candle_open_ms=approved.candle_open_ms,
+                        decided_ms=self._exchange.exchange_now_ms(),
+                        checks=(*approved.checks, verdict),
+                        sizing=approved.sizing,
+                    )
+                )
+            )
 
     def _note(self, payload: Mapping[str, JsonValue]) -> None:
         """Tell the audit log; a disk that fails does not keep an order alive (INV-08)."""
@@ -248,3 +291,8 @@ class Sender:
         elif not record.status.is_terminal:
             # Neither open nor known: whatever it did is in the fills, which are counted apart.
             self._evidence.settle(state, record, OrderStatus.CANCELED, "query", "not found")
+
+
+def _whose(record: OrderRecord) -> tuple[str, bool]:
+    """Entries and exits of a symbol are told of apart."""
+    return record.intent.symbol, record.purpose.is_exit

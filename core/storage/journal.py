@@ -8,9 +8,9 @@ go on changing. Writing the same thing twice is harmless.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.domain.enums import ExitReason
+from core.domain.enums import ExitReason, OrderStatus, Purpose, Side
 from core.domain.intent import OrderIntent
-from core.domain.order import OrderRecord
+from core.domain.order import OrderRecord, SentEntry
 from core.domain.position import Fill, Trade
 from core.storage import rows
 from core.storage.database import Database
@@ -98,6 +98,24 @@ class Journal:
             orders=[rows.read_order(row, by_id) for row in orders],
             fills=[rows.read_fill(row) for row in fills],
         )
+
+    async def entries_since(self, since_ms: int) -> list[SentEntry]:
+        """Entry requests that left from `since_ms` (UTC ms) on, oldest first; closed episodes too.
+
+        One that was refused before it left does not count.
+        """
+        await self._queue.settle()
+        found = await self._database.query(
+            "SELECT intents.intent_id, intents.symbol, intents.side, orders.sent_ms"
+            " FROM orders JOIN intents USING (intent_id)"
+            " WHERE orders.sent_ms >= ? AND intents.purpose = ? AND orders.status <> ?"
+            " ORDER BY orders.sent_ms, orders.client_id",
+            (since_ms, Purpose.ENTRY, OrderStatus.DENIED),
+        )
+        return [
+            SentEntry(str(intent_id), str(symbol), Side(str(side)), int(sent_ms or 0))
+            for intent_id, symbol, side, sent_ms in found
+        ]
 
     async def intent_exists(self, intent_id: str) -> bool:
         """True when the intent was ever recorded, closed episodes included."""

@@ -6,6 +6,7 @@ from decimal import Decimal
 from core.domain.commands import CloseReport, DayView, PanicReport, StatusView, WhyLine
 from core.domain.facts import CandleEvaluated
 from core.domain.position import PositionView
+from core.oms.throttle import ThrottleView
 from core.risk_guard import RiskView
 from tgbot.notices import profit_factor, streak_text
 from tgbot.render import (
@@ -87,6 +88,8 @@ def risk(view: RiskView, quote: str, now_ms: int) -> tuple[Block, ...]:
         ("equity", f"{equity}, peak {peak}"),
         ("drawdown", percent(view.drawdown)),
     ]
+    if view.wire is not None:
+        rows += _wire(view.wire, quote)
     if view.cooldown_until_ms > now_ms:
         rows.append(("cooldown", f"{span(view.cooldown_until_ms - now_ms)} more"))
     blocks = [table(rows)]
@@ -95,6 +98,19 @@ def risk(view: RiskView, quote: str, now_ms: int) -> tuple[Block, ...]:
     if view.halt is not None:
         blocks.append(text(f"halted by {view.halt.who}: {view.halt.reason}; /resume clears it"))
     return tuple(blocks)
+
+
+def _wire(used: ThrottleView, quote: str) -> list[tuple[str, str]]:
+    """Limits at the wire: how much is used, and what was kept back."""
+    rows = [
+        ("per minute", f"{used.entries_last_minute} of {used.entries_per_minute} entries"),
+        ("same entry", f"{used.most_repeated} of {used.same_entries}"),
+        ("one order", f"{money(used.order_value)} {quote} at most"),
+    ]
+    if used.denied:
+        kept = ", ".join(f"{word} {count}" for word, count in sorted(used.denied.items()))
+        rows.append(("kept back", kept))
+    return rows
 
 
 def summary(view: DayView, quote: str, streak: int) -> tuple[Block, ...]:

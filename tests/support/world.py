@@ -25,6 +25,7 @@ from core.domain.intent import (
     SizingResult,
     TakeProfitRatio,
 )
+from core.domain.market import BookTop, MarkPrice
 from core.domain.ports import Clock
 from core.exchange.endpoints import Endpoints
 from core.exchange.library import Credentials
@@ -43,6 +44,7 @@ from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_f
 from core.storage.database import open_database
 from core.storage.journal import Journal
 from core.storage.write_queue import WriteQueue
+from core.symbol_utils import to_binance_symbol
 from core.ws_client import UserDataStreamManager
 
 EPOCH_MS = 1_750_000_020_000
@@ -64,6 +66,11 @@ class RiskEar:
     def __init__(self) -> None:
         self.closed: list[tuple[str, str, Decimal, ExitReason]] = []
         self.transfers: list[Decimal] = []
+        self.halts: list[str] = []
+        self.cleared_ms = 0
+
+    def halt(self, reason: str, who: str) -> None:
+        self.halts.append(f"{who}: {reason}")
 
     def note_transfer(self, amount: Decimal) -> None:
         self.transfers.append(amount)
@@ -99,6 +106,25 @@ class Ground:
     ws: str
     inline: bool = True
     max_hold_ms: int = 0
+    price: Callable[[str], Decimal] = lambda _: Decimal("2.0000")
+    """Mark price by symbol, as the daemon's market data would have it."""
+    rules: Callable[[OmsRules], OmsRules] = lambda rules: rules
+    """What a story changes in the rules of the OMS."""
+
+
+class NewestPrices:
+    """Market data without delay: the exchange's price at this instant."""
+
+    def __init__(self, price: Callable[[str], Decimal], clock: Clock) -> None:
+        self._price = price
+        self._clock = clock
+
+    def mark(self, symbol: str) -> MarkPrice:
+        return MarkPrice(symbol, self._price(symbol), Decimal(0), 0, self._clock.now_ms())
+
+    def book(self, symbol: str) -> BookTop:
+        now, price = self._clock.now_ms(), self._price(symbol)
+        return BookTop(symbol, price, Decimal(1), price, Decimal(1), now)
 
 
 class Daemon:
@@ -127,17 +153,19 @@ class Daemon:
         )
         await self.client.initialize()
         self.orders = OrderManager(
-            OmsRules(
-                instance="bot1",
-                quote="USDC",
-                verify_timeout_s=1.5,
-                max_hold_ms=world.max_hold_ms,
-                reconcile_interval_s=30.0,
-                working_type=WorkingType.MARK_PRICE,
-                take_profit=TakeProfitStyle.LIMIT,
-                foreign=self._foreign,
-                default_plan=PLAN,
-                leverage=5,
+            world.rules(
+                OmsRules(
+                    instance="bot1",
+                    quote="USDC",
+                    verify_timeout_s=1.5,
+                    max_hold_ms=world.max_hold_ms,
+                    reconcile_interval_s=30.0,
+                    working_type=WorkingType.MARK_PRICE,
+                    take_profit=TakeProfitStyle.LIMIT,
+                    foreign=self._foreign,
+                    default_plan=PLAN,
+                    leverage=5,
+                )
             ),
             OmsPorts(
                 exchange=self.client,
@@ -146,6 +174,7 @@ class Daemon:
                 risk=self.risk,
                 facts=self.dispatcher,
                 instruments=self.client,
+                prices=NewestPrices(world.price, world.clock),
                 clock=world.clock,
                 supervisor=self.supervisor,
                 expect_echo=self._expect_echo,
@@ -192,6 +221,7 @@ class World:
         """The daemon's own clock: what an NTP step on its machine moves."""
         self.failures = Failures()
         self.max_hold_ms = 0
+        self.rules: Callable[[OmsRules], OmsRules] = lambda rules: rules
         self.feed = HandFeed({WIRE: price}, EPOCH_MS)
         self._outside = Supervisor(self.clock, self.failures.task)
         self.paper = PaperServer(
@@ -222,6 +252,8 @@ class World:
             self.endpoints.rest,
             self.endpoints.ws,
             max_hold_ms=self.max_hold_ms,
+            price=lambda symbol: self.paper.exchange.markets[to_binance_symbol(symbol)].mark,
+            rules=self.rules,
         )
         made = Daemon(ground, foreign)
         await made.start()

@@ -29,6 +29,7 @@ from core.kernel.loops import run
 from core.kernel.redaction import Redactor
 from core.kernel.supervisor import Supervisor
 from core.oms.risk_store import Halt
+from core.oms.throttle import ThrottleView
 from core.risk_guard import RiskView
 from core.simulation.telegram_server import TOKEN, BotApi, Shown
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
@@ -109,6 +110,15 @@ class Desk:
             positions=len(self.held),
             max_positions=2,
             halt=self.halt,
+            wire=ThrottleView(
+                entries_last_minute=1,
+                entries_per_minute=6,
+                most_repeated=2,
+                same_entries=5,
+                order_value=Decimal(10_000),
+                price_deviation=Decimal("0.02"),
+                denied={"price_collar": 1},
+            ),
         )
 
     def settings(self) -> str:

@@ -17,7 +17,6 @@ from pydantic import SecretStr
 from core.audit_logger import AuditLogger
 from core.domain.enums import (
     Direction,
-    ExitReason,
     ForeignPolicy,
     OrderKind,
     OrderStatus,
@@ -51,6 +50,7 @@ from core.storage.journal import Journal
 from core.storage.write_queue import WriteQueue
 from core.ws_client import UserDataStreamManager
 from tools.benchmarks.figures import SectionFailed
+from tools.benchmarks.still_venue import StandingPrices, StillRisk
 
 _INSTANCE, _STRATEGY, _QUOTE = "bench", "scalping_v1", "USDC"
 _KEY, _SECRET = "bench-key-0123456789", "bench-secret-987654321"
@@ -98,18 +98,6 @@ class _Still:
         for symbol in self.symbols:
             sink.on_tick(Tick(symbol, clock.now_ms(), _MARKET, Decimal(0), gap=True))
         await asyncio.Event().wait()
-
-
-class _NoRisk:
-    """No trade ends and no money moves during a measurement."""
-
-    def note_transfer(self, amount: Decimal) -> None:
-        raise SectionFailed(f"{amount} was transferred")
-
-    def trade_closed(
-        self, trade_id: str, symbol: str, net: Decimal, reason: ExitReason, at_ms: int
-    ) -> None:
-        raise SectionFailed(f"{symbol} was closed: {reason}")
 
 
 @dataclass(slots=True)
@@ -170,9 +158,10 @@ async def open_desk(folder: Path, count: int) -> AsyncIterator[Desk]:
             exchange=client,
             journal=journal,
             audit=audit,
-            risk=_NoRisk(),
+            risk=StillRisk(),
             facts=dispatcher,
             instruments=client,
+            prices=StandingPrices(_MARKET, clock),
             clock=clock,
             supervisor=supervisor,
             expect_echo=lambda _: None,

@@ -18,7 +18,6 @@ from core.audit_logger import AuditLogger
 from core.domain.enums import (
     ContractStatus,
     Direction,
-    ExitReason,
     ForeignPolicy,
     OrderKind,
     OrderStatus,
@@ -49,7 +48,7 @@ from core.storage.journal import Journal, LoadedState
 from core.storage.write_queue import WriteQueue
 from core.ws_client import UserDataStreamManager
 from tools.benchmarks.figures import SectionFailed
-from tools.benchmarks.still_venue import Place, StillVenue
+from tools.benchmarks.still_venue import Place, StandingPrices, StillRisk, StillVenue
 
 QUANTITY = Decimal("100.0")
 PRICE = Decimal("2.0000")
@@ -148,18 +147,6 @@ class _Keys:
         return None
 
 
-class _NoRisk:
-    """No trade ends and no money moves during a measurement."""
-
-    def note_transfer(self, amount: Decimal) -> None:
-        raise SectionFailed(f"{amount} was transferred")
-
-    def trade_closed(
-        self, trade_id: str, symbol: str, net: Decimal, reason: ExitReason, at_ms: int
-    ) -> None:
-        raise SectionFailed(f"{symbol} was closed: {reason}")
-
-
 @asynccontextmanager
 async def open_episodes(folder: Path, wiring: Wiring) -> AsyncIterator[Episodes]:
     """A running order manager with `wiring.count` open entries. Raises SectionFailed."""
@@ -180,9 +167,10 @@ async def open_episodes(folder: Path, wiring: Wiring) -> AsyncIterator[Episodes]
         exchange=venue,
         journal=journal,
         audit=audit,
-        risk=_NoRisk(),
+        risk=StillRisk(),
         facts=dispatcher,
         instruments=venue,
+        prices=StandingPrices(PRICE, clock),
         clock=clock,
         supervisor=supervisor,
         expect_echo=lambda _: None,

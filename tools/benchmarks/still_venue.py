@@ -14,15 +14,48 @@ from core.domain.account import (
     IncomeRow,
     SymbolConfig,
 )
-from core.domain.enums import Lane
+from core.domain.enums import ExitReason, Lane
 from core.domain.instrument import Instrument
 from core.domain.intent import OrderRequest
+from core.domain.market import BookTop, MarkPrice
 from core.domain.order import OrderRecord
 from core.domain.ports import Clock
 from core.domain.position import Fill, OrderSnapshot
 from tools.benchmarks.figures import SectionFailed
 
 Place = Callable[[OrderRequest, Lane], Awaitable[OrderSnapshot]]
+
+
+class StandingPrices:
+    """`core.domain.ports.PriceView` at one price for ever."""
+
+    def __init__(self, price: Decimal, clock: Clock) -> None:
+        self._price = price
+        self._clock = clock
+
+    def mark(self, symbol: str) -> MarkPrice | None:
+        return MarkPrice(symbol, self._price, Decimal(0), 0, self._clock.now_ms())
+
+    def book(self, symbol: str) -> BookTop | None:
+        some = Decimal(1)
+        return BookTop(symbol, self._price, some, self._price, some, self._clock.now_ms())
+
+
+class StillRisk:
+    """`core.domain.ports.RiskPort`: no trade ends and no money moves during a measurement."""
+
+    cleared_ms = 0
+
+    def halt(self, reason: str, who: str) -> None:
+        raise SectionFailed(f"{who} halted: {reason}")
+
+    def note_transfer(self, amount: Decimal) -> None:
+        raise SectionFailed(f"{amount} was transferred")
+
+    def trade_closed(
+        self, trade_id: str, symbol: str, net: Decimal, reason: ExitReason, at_ms: int
+    ) -> None:
+        raise SectionFailed(f"{symbol} was closed: {reason}")
 
 
 class StillVenue:
