@@ -13,6 +13,8 @@ try:
 except ImportError:  # Windows, or an installation without it
     from asyncio import new_event_loop  # type: ignore[assignment]  # same use, other class
 
+from core.kernel.signals import held_back
+
 T = TypeVar("T")
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -23,6 +25,15 @@ def live_loop_factory() -> LoopFactory:
 
 
 def run(main: Coroutine[Any, Any, T], *, loop_factory: LoopFactory) -> T:
-    """Run `main` on a new loop, then cancel what is left and close the loop."""
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
+    """Run `main` on a new loop, then cancel what is left and close the loop.
+
+    A signal that comes while the loop is made waits for it: half a loop cannot be closed.
+    """
+    runner = asyncio.Runner(loop_factory=loop_factory)
+    try:
+        with held_back():
+            runner.get_loop()
         return runner.run(main)
+    finally:
+        runner.close()
+        main.close()  # where a signal came before it was begun

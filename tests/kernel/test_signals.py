@@ -5,13 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from core.kernel.signals import STOP_SIGNALS, StopSignals
+from core.kernel.loops import run
+from core.kernel.signals import STOP_SIGNALS, StopSignals, interruptible
 
 ROOT = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
@@ -67,3 +70,31 @@ async def test_uninstall_puts_the_handlers_back() -> None:
     assert [signal.getsignal(number) for number in STOP_SIGNALS] != before
     signals.uninstall()
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
+
+
+@posix
+def test_a_signal_while_the_loop_is_made_waits_for_it() -> None:
+    made: list[asyncio.AbstractEventLoop] = []
+    begun: list[str] = []
+
+    def slow_factory() -> asyncio.AbstractEventLoop:
+        signal.raise_signal(signal.SIGTERM)
+        made.append(asyncio.new_event_loop())
+        return made[0]
+
+    async def work() -> None:
+        begun.append("work")
+
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        run(work(), loop_factory=slow_factory)
+    assert made[0].is_closed(), "the whole loop was there to be closed"
+    assert begun == []
+
+
+def test_a_loop_may_be_made_in_a_thread() -> None:
+    async def work() -> str:
+        return threading.current_thread().name
+
+    with ThreadPoolExecutor(1, "other") as pool:
+        ended = pool.submit(lambda: run(work(), loop_factory=asyncio.new_event_loop))
+    assert ended.result().startswith("other")
