@@ -4,9 +4,7 @@ Implements `core.domain.ports.OperatorPort` over the connected parts. Every comm
 who gave it before it takes effect.
 """
 
-from collections import deque
 from decimal import Decimal
-from pathlib import Path
 
 from core.assembly.settings import LiveSettings
 from core.assembly.trading import Trading
@@ -17,12 +15,12 @@ from core.domain.facts import OperatorCommand
 from core.domain.money import ZERO
 from core.domain.ports import Clock, FactPublisher
 from core.domain.position import Trade
+from core.observe.log_lines import newest_text
 from core.oms.account import total_unrealized
 from core.storage.queries import closed_trades, decisions
 from core.symbol_utils import normalize_symbol
 
 _TOP = 3
-_TAIL_BYTES = 256 * 1024
 
 
 class OperatorDesk:
@@ -74,15 +72,8 @@ class OperatorDesk:
         return render_effective(self._settings.config)
 
     def log_tail(self, lines: int) -> tuple[str, ...]:
-        """Newest lines of the newest log file; the logger has redacted them."""
-        files = sorted(Path(self._settings.config.logs_dir).glob("bot_*.log"))
-        if not files:
-            return ()
-        with files[-1].open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(size - _TAIL_BYTES, 0))
-            text = file.read().decode("utf-8", "replace")
-        return tuple(deque(text.splitlines(), maxlen=max(lines, 0)))
+        """Newest lines of the log; the logger has redacted them."""
+        return tuple(newest_text(self._settings.config.logs_dir, lines))
 
     async def day(self, start_ms: int, end_ms: int) -> DayView:
         rows = await closed_trades(self._trading.memory.database, start_ms, end_ms)

@@ -14,9 +14,10 @@ from core.kernel.clock import SimulatedClock
 CANARY = "CANARY-0123456789-abcdef"
 
 
-def day_log(folder: Path) -> str:
-    (path,) = (folder / "logs").glob("bot_*.log")
-    return path.read_text(encoding="utf-8")
+def whole_log(folder: Path) -> str:
+    """All of it: a run that begins before midnight has two files."""
+    files = sorted((folder / "logs").glob("bot_*.log"))
+    return "".join(path.read_text(encoding="utf-8") for path in files)
 
 
 def test_an_unforeseen_error_is_told_in_full_without_secrets(
@@ -28,7 +29,7 @@ def test_an_unforeseen_error_is_told_in_full_without_secrets(
     monkeypatch.setattr(core.app, "open_venue", broken)
     config = config_in(tmp_path, SLACK_WEBHOOK_URL=f"https://hooks.example/{CANARY}")
     assert run_daemon(config, RunOptions(once=True)) is ExitCode.FATAL
-    told = day_log(tmp_path)
+    told = whole_log(tmp_path)
     assert "CRIT  process    unexpected error" in told
     assert "RuntimeError: cannot post to" in told
     out, err = capfd.readouterr()
@@ -40,6 +41,6 @@ def test_invented_prices_are_called_so_again_and_again(tmp_path: Path) -> None:
         await clock.sleep(25 * 60)
 
     assert with_application(config_in(tmp_path), story) is ExitCode.OK
-    warned = [line for line in day_log(tmp_path).splitlines() if "WARN  prices " in line]
+    warned = [line for line in whole_log(tmp_path).splitlines() if "WARN  prices " in line]
     assert len(warned) == 3
     assert all("SYNTHETIC PRICES" in line for line in warned)

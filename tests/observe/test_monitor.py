@@ -10,7 +10,7 @@ from report_builders import START_MS, closed
 from core.domain.enums import ExitReason
 from core.domain.position import Trade
 from core.kernel.clock import LiveClock
-from core.observe.log_lines import newest_lines
+from core.observe.log_lines import newest_lines, newest_text
 from core.observe.monitor import (
     DAY_MS,
     RULES,
@@ -110,3 +110,16 @@ def test_figures_from_database_and_log(tmp_path: Path) -> None:
 
 def test_no_log_is_no_line(tmp_path: Path) -> None:
     assert newest_lines(tmp_path, 10) == []
+
+
+def test_just_after_midnight_the_lines_of_yesterday_are_still_the_newest(tmp_path: Path) -> None:
+    old = [
+        "2025-06-16T23:59:58.000Z ERROR orders     refused",
+        "Traceback (most recent call last):",
+    ]
+    new = ["2025-06-17T00:00:01.000Z INFO  report     the day"]
+    (tmp_path / "bot_20250616.log").write_text("\n".join(old) + "\n", encoding="utf-8")
+    (tmp_path / "bot_20250617.log").write_text("\n".join(new) + "\n", encoding="utf-8")
+    assert newest_text(tmp_path, 2) == [old[1], new[0]]
+    assert newest_text(tmp_path, 0) == []
+    assert [line.level for line in newest_lines(tmp_path, 5)] == ["ERROR", "INFO"]
