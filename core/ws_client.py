@@ -12,13 +12,15 @@ Keeps INV-05 (resync after every gap) and INV-16 (bounded memory, bounded waits)
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from core.domain.enums import Severity, StreamState
 from core.domain.errors import CredentialsDead, Refused, RetryLater, VenueError
 from core.domain.facts import (
+    AccountConfigUpdate,
     Alert,
     AlgoUpdate,
     DaemonFact,
@@ -121,6 +123,7 @@ class UserDataStreamManager:
         self._expected: OrderedDict[str, float] = OrderedDict()
         self._echoed: OrderedDict[str, None] = OrderedDict()
         self._expecting = asyncio.Event()
+        self._leverage_told: dict[tuple[str, int], asyncio.Event] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- life ------------------------------------------------------------------------------------
@@ -189,6 +192,19 @@ class UserDataStreamManager:
         if len(self._echoed) > _ECHOES_KEPT:
             self._echoed.popitem(last=False)
 
+    @contextmanager
+    def hear_leverage(self, symbol: str, leverage: int) -> Iterator[asyncio.Event]:
+        """Event that is set when the stream tells that `symbol` now has `leverage`.
+
+        Enter before the change is sent: its event may overtake the answer.
+        """
+        key = (symbol, leverage)
+        told = self._leverage_told[key] = asyncio.Event()
+        try:
+            yield told
+        finally:
+            del self._leverage_told[key]
+
     async def _watch_echoes(self) -> None:
         while True:
             if not self._expected:
@@ -238,6 +254,10 @@ class UserDataStreamManager:
         self._last_event_at = self._clock.monotonic()
         if isinstance(fact, (OrderUpdate, AlgoUpdate, TradeLite)):
             self._note_echo(fact.client_id)
+        elif isinstance(fact, AccountConfigUpdate):
+            told = self._leverage_told.get((fact.symbol, fact.leverage))
+            if told is not None:
+                told.set()
         elif isinstance(fact, UnknownEvent):
             self._count_unknown(fact)
         self._sink.on_venue_fact(fact)

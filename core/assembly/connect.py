@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 
 from core.assembly.bans import BanMemory
+from core.assembly.canary import Canary
 from core.assembly.memory import Memory
 from core.assembly.settings import LiveSettings
 from core.assembly.surroundings import Surroundings
@@ -36,6 +37,8 @@ from core.trade_engine import EngineSettings, TradeEngine
 from core.ws_client import UserDataStreamManager
 
 _MINUTE_MS = 60_000
+_USE_STREAMS = sys.platform != "win32"
+"""Market data poll REST on Windows."""
 
 
 class _CandleRelay:
@@ -162,7 +165,7 @@ class _Builder:
             supervisor=self.supervisor,
             chance=self.chance,
             publish=self.dispatcher.publish,
-            use_streams=sys.platform != "win32",
+            use_streams=_USE_STREAMS,
             connector=self.connector,
         )
 
@@ -206,6 +209,23 @@ class _Builder:
             clock=self.clock,
         )
 
+    def canary(
+        self,
+        client: OptimizedExchangeClient,
+        orders: OrderManager,
+        stream: UserDataStreamManager,
+        market: MarketData,
+    ) -> Canary:
+        return Canary(
+            client=client,
+            orders=orders,
+            stream=stream,
+            market=market,
+            streamed=_USE_STREAMS,
+            clock=self.clock,
+            publish=self.dispatcher.publish,
+        )
+
     def recorder(self) -> FactRecorder:
         made = FactRecorder(self.memory.queue, self.memory.redactor)
         made.attach(self.dispatcher)
@@ -243,6 +263,7 @@ def open_trading(
         orders=orders,
         risk=risk,
         universe=build.universe(client, orders, market),
+        canary=build.canary(client, orders, stream, market),
         engine=engine,
         supervisor=supervisor,
         recorder=recorder,

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from core.assembly.canary import Canary
 from core.assembly.memory import Memory
 from core.assembly.universe import Universe
 from core.assembly.venue import VenueAccess
@@ -45,6 +46,7 @@ class Trading:
     orders: OrderManager
     risk: RiskGuard
     universe: Universe
+    canary: Canary
     engine: TradeEngine
     supervisor: Supervisor
     backoff: Backoff
@@ -104,6 +106,14 @@ class Trading:
         )
         self.market.start(self.universe.symbols)
         await self._wait_ready(give_up_s)
+        await wait_for(
+            "the streams to prove themselves",
+            lambda: self.canary.sing(self.universe.symbols, self.config.leverage_default),
+            clock=self.clock,
+            backoff=self.backoff,
+            log=self._say,
+            give_up_s=give_up_s,
+        )
         self.ready = True
         self.supervisor.spawn("rotation", self.universe.rotate, _FOREVER)
         self.supervisor.spawn("snapshots", self._snapshots, _FOREVER)
