@@ -56,10 +56,14 @@ def imported_names() -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+CLIENTS = [f"tests/clients/requirements-{name}" for name in ("clients", "freqtrade", "nautilus")]
+LOCKS = ["requirements.txt", "requirements-dev.txt", *(f"{name}.txt" for name in CLIENTS)]
+
+
+@pytest.mark.parametrize("file", LOCKS)
 def test_every_locked_package_has_hashes_and_no_host_is_named(file: str) -> None:
     pins = locked(file)
-    assert len(pins) > 20
+    assert len(pins) > 5
     assert [name for name, (_, hashes) in pins.items() if not hashes] == []
     text = (ROOT / file).read_text(encoding="utf-8")
     assert re.findall(r"--(?:extra-)?index-url|--find-links|https?://|file:", text) == []
@@ -70,6 +74,7 @@ def test_direct_pins_are_what_is_locked() -> None:
         ("requirements.in", "requirements.txt"),
         ("requirements.in", "requirements-dev.txt"),
         ("requirements-dev.in", "requirements-dev.txt"),
+        *((f"{name}.in", f"{name}.txt") for name in CLIENTS),
     ):
         pins = locked(lock)
         assert {name: pins[name][0] for name in direct(source)} == direct(source)
