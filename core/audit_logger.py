@@ -9,26 +9,27 @@ import asyncio
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from core.domain.ports import Clock, JsonValue
 from core.kernel.clock import LiveClock
-from core.kernel.redaction import Redactor, names_are_public
+from core.kernel.redaction import Redactor, is_secret_name
 from core.storage.audit_chain import (
+    DAY_US,
     RESERVED,
     AuditBroken,
     AuditError,
     AuditWriteError,
-    Head,
-    day_of,
+    TimeText,
+    are_flat,
     encode,
-    encode_flat,
-    is_flat,
+    encode_fast,
     plain,
     seal,
-    timestamp,
+    texts_of,
 )
 from core.storage.audit_file import AuditFile
 from core.storage.group_commit import GroupCommit, Offload, executor_offload
@@ -36,6 +37,19 @@ from core.storage.group_commit import GroupCommit, Offload, executor_offload
 __all__ = ["AuditBroken", "AuditError", "AuditLogger", "AuditWriteError"]
 
 _NO_ACTION = "note"
+_PATIENCE_S = 1.0
+"""How long a record waits, blocking, for another process that appends: its turns are short."""
+
+
+@lru_cache(maxsize=1024)
+def _are_ordinary(names: tuple[object, ...]) -> bool:
+    """True for the field names of a record that needs no change: none is the record's own, none
+    belongs to a secret."""
+    return (
+        "action" in names
+        and RESERVED.isdisjoint(names)
+        and not any(type(name) is not str or is_secret_name(name) for name in names)
+    )
 
 
 class AuditLogger:
@@ -67,13 +81,19 @@ class AuditLogger:
         self._key = hmac_key.get_secret_value().encode() if hmac_key is not None else None
         self._rotate_bytes = rotate_bytes
         self._flush_timeout = flush_timeout
+        self._time_text = TimeText()
         self._turn = threading.Lock()
         self._closed = False
         self._executor = ThreadPoolExecutor(1, "audit-flush")
-        self._file = AuditFile(Path(path))
-        self._commit = GroupCommit(self._file.flush, offload or executor_offload(self._executor))
+        self._file = AuditFile(Path(path), self._give_way, _PATIENCE_S)
+        self._commit = GroupCommit(
+            self._file.flush,
+            offload or executor_offload(self._executor),
+            lambda: self._file.seq,
+            flush_timeout,
+        )
         with self._turn:
-            self._report()
+            self._report_torn()
 
     @property
     def path(self) -> Path:
@@ -91,14 +111,16 @@ class AuditLogger:
         A payload field that has the name of one of the record's own is kept as `payload_<name>`.
         Raises AuditWriteError (disk full, read-only …) or AuditBroken; nothing is appended then.
         """
-        return self._write(payload).hash
+        with self._turn:
+            return self._write(payload)
 
     async def write_durable(self, payload: Mapping[str, JsonValue]) -> str:
         """As `write`, and on disk when it returns. Raises AuditWriteError when it is not."""
-        head = self._write(payload)
+        with self._turn:
+            digest = self._write(payload)
+            mark = self._file.seq
         try:
-            async with asyncio.timeout(self._flush_timeout):
-                await self._commit.reach(head.seq, lambda: self._file.head.seq)
+            await self._commit.reach(mark)
         except TimeoutError as error:
             raise AuditWriteError(
                 f"audit log {self.path}: no answer of the disk within {self._flush_timeout:g} s"
@@ -108,7 +130,7 @@ class AuditLogger:
                 f"audit log {self.path}: {error.strerror or error}; records written since the last "
                 "flush may be lost, restart when the disk is sound"
             ) from error
-        return head.hash
+        return digest
 
     def close(self) -> None:
         """Flush and close; further writes raise AuditWriteError. May be called twice."""
@@ -116,45 +138,88 @@ class AuditLogger:
             if self._closed:
                 return
             self._closed = True
+            self._file.give()
         self._executor.shutdown(wait=True)
         self._file.close()
 
-    def _write(self, payload: Mapping[str, JsonValue]) -> Head:
+    def _write(self, payload: Mapping[str, JsonValue]) -> str:
+        """One record in a turn at the file, which lasts until the loop has served everyone who is
+        ready now; without a loop it ends with the record."""
+        file = self._file
+        if self._closed:
+            raise AuditWriteError(f"audit log {file.path}: is closed")
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        try:
+            if not file.held:
+                file.take()
+                if loop is not None:
+                    loop.call_soon(self._give_way)
+            try:
+                digest = self._append(payload)
+                if file.torn is not None or file.trouble:
+                    self._report()
+            finally:
+                if loop is None:
+                    file.give()
+        except OSError as error:
+            raise self._failed(error) from error
+        return digest
+
+    def _failed(self, error: OSError) -> AuditWriteError:
+        return AuditWriteError(f"audit log {self.path}: {error.strerror or type(error).__name__}")
+
+    def _give_way(self) -> None:
+        """Let others append: a tool of the operator, another logger of this process."""
         with self._turn:
-            if self._closed:
-                raise AuditWriteError(f"audit log {self.path}: is closed")
-            self._append(payload)
-            head = self._file.head
-            self._report()
-        return head
+            self._file.give()
 
-    def _append(self, payload: Mapping[str, JsonValue]) -> None:
+    def _append(self, payload: Mapping[str, JsonValue]) -> str:
+        file = self._file
         now_us = self._clock.now_us()
-        day = day_of(now_us)
-        if self._is_flat_and_clean(payload):
-            fields, to_bytes = dict(payload), encode_flat
-        else:
-            fields, to_bytes = self._fields(payload), encode
+        day = now_us // DAY_US
+        if day != file.day or file.size >= self._rotate_bytes:
+            file.turn_over(self._rotate_bytes, day)
+        seq = file.seq + 1
+        own: dict[str, JsonValue] = {
+            "seq": seq,
+            "ts": self._time_text.of(now_us),
+            "venue": self._venue,
+            "prev_hash": file.digest,
+        }
+        digest, line = seal(self._body(payload, own), self._key)
+        file.write(line, seq, digest, day)
+        return digest
 
-        def make_line(head: Head) -> tuple[Head, bytes]:
-            fields["seq"] = head.seq + 1
-            fields["ts"] = timestamp(now_us)
-            fields["venue"] = self._venue
-            fields["prev_hash"] = head.hash
-            digest, line = seal(to_bytes(fields), self._key)
-            return Head(head.seq + 1, digest, day), line
+    def _body(self, payload: Mapping[str, JsonValue], own: dict[str, JsonValue]) -> bytes:
+        """Canonical bytes of the record. Most are plain public values that need no second look."""
+        if _are_ordinary(tuple(payload)):
+            try:
+                unfamiliar = self._redactor.unfamiliar(payload.values())
+                ready = not unfamiliar or self._are_harmless(unfamiliar)
+            except TypeError:
+                ready = self._is_harmless(payload)
+            if ready:
+                try:
+                    return encode_fast({**payload, **own})
+                except ValueError:  # text that UTF-8 cannot carry: said below as it can be
+                    pass
+        return encode({**self._fields(payload), **own})
 
-        self._file.append(make_line, self._rotate_bytes, day)
-
-    def _is_flat_and_clean(self, payload: Mapping[str, JsonValue]) -> bool:
-        """True for what most records are: a handful of short public values, ready to encode."""
-        return (
-            "action" in payload
-            and RESERVED.isdisjoint(payload)
-            and is_flat(payload)
-            and names_are_public(tuple(payload))
-            and self._redactor.is_clean("\n".join(v for v in payload.values() if type(v) is str))
+    def _are_harmless(self, values: list[object]) -> bool:
+        return are_flat(values) and self._redactor.are_harmless(
+            [value for value in values if isinstance(value, str)]
         )
+
+    def _is_harmless(self, payload: Mapping[str, JsonValue]) -> bool:
+        """As above, for a payload with lists or dictionaries in it."""
+        texts = texts_of(payload)
+        if texts is None:
+            return False
+        unfamiliar = self._redactor.unfamiliar(texts)
+        return not unfamiliar or self._redactor.are_harmless(list(map(str, unfamiliar)))
 
     def _fields(self, payload: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         named = {
@@ -164,6 +229,19 @@ class AuditLogger:
         named.setdefault("action", _NO_ACTION)
         clean = self._redactor.redact_value(plain(named))
         return dict(clean) if isinstance(clean, Mapping) else {}
+
+    def _report_torn(self) -> None:
+        """What was found when the log was opened."""
+        if self._file.torn is None:
+            return
+        try:
+            self._file.take()
+            try:
+                self._report()
+            finally:
+                self._file.give()
+        except OSError as error:
+            raise self._failed(error) from error
 
     def _report(self) -> None:
         """Record what became of the log itself."""

@@ -90,10 +90,16 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         rf"\1{MARKER}",
     ),
 )
-_HINTS = tuple(sorted({word for words, _, _ in _SHAPES for word in words}))
+_WORDS = sorted({word for words, _, _ in _SHAPES for word in words})
+# One that contains another is found with it.
+_HINTS = tuple(w for w in _WORDS if not any(other in w for other in _WORDS if other != w))
+_REMEMBERED = 4096
+"""Harmless short texts that are remembered before the memory begins anew."""
 # A bot token of Telegram, its colon perhaps URL-encoded.
 _BOT_TOKEN_TAIL = re.compile(r"(?::|%3[Aa])[A-Za-z0-9_-]{30}")
 _BOT_TOKEN = re.compile(r"(?<!\d)\d{6,12}(?::|%3[Aa])[A-Za-z0-9_-]{30,}")
+_SHORTEST_UNKNOWN = 37
+"""Six digits, a colon and thirty characters of a bot token."""
 # Keys, secrets and listen keys of the exchange: 64 characters of mixed case (a SHA-256 in hex,
 # which must stay readable, has one case only).
 _LONG_WORD = re.compile(r"[A-Za-z0-9]{60}")
@@ -106,6 +112,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[SecretStr] = ()) -> None:
         self._secrets: dict[str, str] = {}
         self._known: _Known | None = None
+        self._familiar: set[object] = set()
         for secret in secrets:
             self.register(secret)
 
@@ -121,10 +128,39 @@ class Redactor:
                 secrets[part] = marker
         self._secrets = secrets
         self._known = _Known.of(secrets) if secrets else None
+        self._familiar = set()  # what was harmless before may hold this secret
 
     def is_clean(self, text: str) -> bool:
         """True when `redact_text` would return `text` unchanged."""
         return self.redact_text(text) is text
+
+    def unfamiliar(self, values: Iterable[object]) -> list[object]:
+        """Those of `values` that `are_harmless` has not seen. Raises TypeError for a container.
+
+        Names and numbers come again and again: a record of known words costs a few look-ups.
+        """
+        familiar = self._familiar
+        return [value for value in values if value not in familiar]
+
+    def are_harmless(self, texts: Sequence[str]) -> bool:
+        """True when none of `texts` needs redaction or is the name of a secret's field.
+
+        False may also mean: not seen at a glance. Remembers what it found harmless.
+        """
+        familiar, known = self._familiar, self._known
+        joined = "\n".join(texts)
+        if known is not None and [core for core in known.cores if core in joined]:
+            return False
+        lowered = joined.lower()
+        if [hint for hint in _HINTS if hint in lowered]:
+            return False
+        for text in texts:
+            if is_secret_name(text) if len(text) < _SHORTEST_UNKNOWN else not self.is_clean(text):
+                return False
+        if len(familiar) > _REMEMBERED:
+            self._familiar = familiar = set()
+        familiar.update([text for text in texts if len(text) < _SHORTEST_UNKNOWN])
+        return True
 
     def redact_text(self, text: str) -> str:
         """`text` with every known secret and every secret-looking part replaced.
@@ -134,11 +170,12 @@ class Redactor:
         known = self._known
         clean = text if known is None else known.hide(text)
         lowered = clean.lower()
-        hints = {word for word in _HINTS if word in lowered}
-        if hints:
+        if [hint for hint in _HINTS if hint in lowered]:
             for words, expression, replacement in _SHAPES:
-                if not hints.isdisjoint(words):
+                if any(word in lowered for word in words):
                     clean = expression.sub(replacement, clean)
+        if len(clean) < _SHORTEST_UNKNOWN:
+            return text if clean == text else clean
         if _BOT_TOKEN_TAIL.search(clean):
             clean = _BOT_TOKEN.sub(MARKER, clean)
         if _LONG_WORD.search(clean):
@@ -206,12 +243,6 @@ def is_secret_name(name: str) -> bool:
     """True for a field that holds a secret (`apiSecret`, `X-MBX-APIKEY`, `TELEGRAM_TOKEN`)."""
     plain = "".join(filter(str.isalnum, name.lower()))
     return any(word in plain for word in _SECRET_NAMES)
-
-
-@lru_cache(maxsize=1024)
-def names_are_public(names: tuple[str, ...]) -> bool:
-    """True when none of the field names belongs to a secret."""
-    return not any(map(is_secret_name, names))
 
 
 def _collect(value: JsonValue, texts: list[str]) -> bool:

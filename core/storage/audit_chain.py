@@ -10,12 +10,12 @@ The verifier has its own reading of these rules on purpose: it must not repeat a
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import lru_cache
 from math import isfinite
 
 import msgspec
@@ -25,6 +25,7 @@ from core.domain.ports import JsonValue
 
 GENESIS = "0" * 64
 RESERVED = frozenset({"seq", "ts", "venue", "prev_hash", "hash", "hmac"})
+DAY_US = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -53,19 +54,19 @@ class Head:
 EMPTY = Head(0, GENESIS)
 
 
-def timestamp(us: int) -> str:
-    """UTC microseconds as ISO 8601 with six decimals and offset."""
-    second, micros = divmod(us, 1_000_000)
-    return f"{_second_text(second)}.{micros:06d}+00:00"
+class TimeText:
+    """UTC microseconds as ISO 8601 with six decimals and offset; knows the last second's text."""
 
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
 
-@lru_cache(maxsize=8)
-def _second_text(second: int) -> str:
-    return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def day_of(us: int) -> int:
-    return us // 86_400_000_000
+    def of(self, us: int) -> str:
+        second, micros = divmod(us, 1_000_000)
+        if second != self._second:
+            self._text = (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = second
+        return f"{self._text}.{micros:06d}+00:00"
 
 
 def day_name(day: int) -> str:
@@ -115,36 +116,59 @@ def encode(record: Mapping[str, JsonValue]) -> bytes:
     return _ENCODER.encode(record).encode()
 
 
-_FLAT_ENCODER = msgspec.json.Encoder(order="sorted")
+_FAST = msgspec.json.Encoder(order="sorted")
 _FLAT = frozenset({str, int, bool, type(None)})
-_LARGEST = 2**53
+_TEXT = re.compile(r'"([^"\\]*)"')
 
 
-def is_flat(payload: Mapping[str, JsonValue]) -> bool:
-    """True when `encode_flat` gives the bytes of `encode`: ASCII text, integers, flags, null."""
-    for value in payload.values():
-        kind = type(value)
-        if kind not in _FLAT:
-            return False
-        if isinstance(value, str) and not value.isascii():
-            return False
-        if kind is int and isinstance(value, int) and not -_LARGEST < value < _LARGEST:
-            return False
-    return all(map(str.isascii, payload))
+def _no_float(text: str) -> float:
+    raise ValueError(text)
 
 
-def encode_flat(record: Mapping[str, JsonValue]) -> bytes:
-    """As `encode`, several times faster, for a record that `is_flat`."""
-    return _FLAT_ENCODER.encode(record)
+_EXACT = msgspec.json.Decoder(float_hook=_no_float)
+_NOT_PLAIN = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+
+
+def are_flat(values: Iterable[object]) -> bool:
+    """True when every value is text, an integer, a flag or null."""
+    return _FLAT.issuperset(map(type, values))
+
+
+def encode_fast(record: Mapping[str, JsonValue]) -> bytes:
+    """As `encode`, ten times faster, for a record of flat values or one with `texts_of`.
+
+    Raises UnicodeEncodeError, a ValueError, for text that UTF-8 cannot carry.
+    """
+    return _FAST.encode(record)
+
+
+def texts_of(payload: Mapping[str, JsonValue]) -> list[str] | None:
+    """Names and texts at any depth of a payload that `encode_fast` may encode, else None.
+
+    What comes back from its bytes must be what went in: text, integers, flags, null, lists and
+    dictionaries of them by name. Numbers with a fraction are written differently by others, and
+    text with escapes has to be looked at as it was.
+    """
+    try:
+        body = _FAST.encode(payload)
+        if b"\\" in body or _EXACT.decode(body) != payload:
+            return None
+        return _TEXT.findall(body.decode())
+    except _NOT_PLAIN:
+        return None
 
 
 def seal(body: bytes, key: bytes | None) -> tuple[str, bytes]:
     """Hash of canonical `body`, and the line to append."""
     digest = hashlib.sha256(body).hexdigest()
-    line = body[:-1] + b',"hash":"' + digest.encode() + b'"'
-    if key is not None:
-        line += b',"hmac":"' + hmac.new(key, digest.encode(), "sha256").hexdigest().encode() + b'"'
-    return digest, line + b"}\n"
+    if key is None:
+        return digest, b'%b,"hash":"%b"}\n' % (body[:-1], digest.encode())
+    signature = hmac.new(key, digest.encode(), "sha256").hexdigest()
+    return digest, b'%b,"hash":"%b","hmac":"%b"}\n' % (
+        body[:-1],
+        digest.encode(),
+        signature.encode(),
+    )
 
 
 def read_head(line: bytes) -> Head:

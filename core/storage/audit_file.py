@@ -25,10 +25,11 @@ from core.storage.audit_chain import (
     day_name,
     read_head,
 )
-from core.storage.file_mutex import exclusive
+from core.storage.file_mutex import hold, let_go
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT
 _TAIL = 8 * 1024
+_UNKNOWN = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +41,38 @@ class TornTail:
 
 
 class AuditFile:
-    """Append-only segments behind one path. Not safe for use from two threads at once."""
+    """Append-only segments behind one path. Not safe for use from two threads at once.
 
-    def __init__(self, path: Path) -> None:
+    Between `take` and `give` nobody else appends, so the end of the file is known and a record
+    costs one `write` and nothing else. `give_way` is told when somebody in this process wants its
+    turn.
+    """
+
+    def __init__(self, path: Path, give_way: Callable[[], None], patience_s: float) -> None:
         self.path = path
-        self.head = EMPTY
-        self._disk = disk()
+        self.seq, self.digest, self.day = EMPTY.seq, EMPTY.hash, EMPTY.day
+        self.size = 0
+        """Bytes in the current segment."""
+        self.held = False
         self.torn: TornTail | None = None
         self.trouble = ""
         """Why the last change of segment had to be put off; empty when it worked."""
+        self._give_way = give_way
+        self._patience_s = patience_s
+        self._disk = disk()
         self._swap = threading.Lock()
         self._retired: list[int] = []
         self._new_name = False
-        self._size = 0
-        self._inode = 0
+        self._identity = (0, 0)
         self._fd = -1
         self._postponed = (-1, 0)
+        self._lost: OSError | None = None
+        """A failed flush outside `flush`: what it covered may be gone, so none succeeds again."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._attach()
+            self.take()
+            self.give()
         except OSError as error:
             self._release()
             raise AuditWriteError(f"audit log {path}: {_reason(error)}") from error
@@ -66,35 +80,57 @@ class AuditFile:
             self._release()
             raise
 
-    def append(
-        self, make_line: Callable[[Head], tuple[Head, bytes]], rotate: int, day: int
-    ) -> None:
-        """Append the record `make_line` builds on the current head.
+    @property
+    def head(self) -> Head:
+        """The last record."""
+        return Head(self.seq, self.digest, self.day)
 
-        A new segment is begun first when the current one is of another UTC day than `day` or has
-        reached `rotate` bytes. Raises AuditWriteError; the log then ends as it did before.
+    def take(self) -> None:
+        """Begin a turn at the end of the current segment; `head` is that of the file then.
+
+        Raises OSError, also when another process does not let go, and AuditBroken.
         """
-        try:
-            while not self._append(make_line, rotate, day):
-                self._attach()
-        except OSError as error:
-            raise AuditWriteError(f"audit log {self.path}: {_reason(error)}") from error
+        while True:
+            hold(self._fd, self._identity, self._give_way, self._patience_s)
+            try:
+                current = self._is_current()
+                if current and os.lseek(self._fd, 0, os.SEEK_END) != self.size:
+                    self._read_end()  # another process has appended
+            except BaseException:
+                let_go(self._fd, self._identity)
+                raise
+            if current:
+                self.held = True
+                return
+            let_go(self._fd, self._identity)
+            self._attach()
 
-    def _append(
-        self, make_line: Callable[[Head], tuple[Head, bytes]], rotate: int, day: int
-    ) -> bool:
-        """False when the segment in hand is not, or no longer, the current one."""
-        with exclusive(self._fd):
-            if not self._is_current():
-                return False
-            if os.fstat(self._fd).st_size != self._size:
-                self._read_end()  # another process has appended
-            if self._is_due(rotate, day) and self._rename(rotate, day):
-                return False
-            head, line = make_line(self.head)
-            self._write(line)
-            self.head = head
-            return True
+    def give(self) -> None:
+        """End a turn; nothing happens without one."""
+        if self.held:
+            self.held = False
+            let_go(self._fd, self._identity)
+
+    def turn_over(self, rotate: int, day: int) -> None:
+        """In a turn: begin a new segment when the current one is of another UTC day than `day` or
+        has reached `rotate` bytes. Raises OSError."""
+        if self._is_due(rotate, day) and self._rename(rotate, day):
+            self.give()
+            self.take()
+
+    def write(self, line: bytes, seq: int, digest: str, day: int) -> None:
+        """In a turn: append `line` and make it the head. Raises OSError; the log then ends as it
+        did before."""
+        try:
+            written = self._disk.write(self._fd, line)
+        except OSError:
+            self._drop_partial()
+            raise
+        if written != len(line):
+            self._drop_partial()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.size += written
+        self.seq, self.digest, self.day = seq, digest, day
 
     def flush(self) -> None:
         """Put everything written so far on disk. May run in another thread than `append`."""
@@ -102,7 +138,7 @@ class AuditFile:
             retired, self._retired = self._retired, []
             new_name, self._new_name = self._new_name, False
             fd = self._fd
-        failure: OSError | None = None
+        failure = self._lost
         for old in retired:
             try:
                 self._disk.flush(old)
@@ -127,6 +163,7 @@ class AuditFile:
             self._release()
 
     def _release(self) -> None:
+        self.give()
         with self._swap:
             for fd in (self._fd, *self._retired):
                 if fd >= 0:
@@ -134,7 +171,7 @@ class AuditFile:
             self._fd, self._retired = -1, []
 
     def _attach(self) -> None:
-        """Open the segment that bears the name now, and find the head."""
+        """Open the segment that bears the name now."""
         created = not self.path.exists()
         fd = self._disk.open(self.path, _FLAGS)
         with self._swap:
@@ -142,49 +179,57 @@ class AuditFile:
                 self._retired.append(self._fd)
             self._fd = fd
             self._new_name = self._new_name or created
-        with exclusive(fd):
-            self._inode = os.fstat(fd).st_ino
-            self._read_end()
+        about = os.fstat(fd)
+        self._identity = (about.st_dev, about.st_ino)
+        self.size = _UNKNOWN
 
     def _is_current(self) -> bool:
         try:
-            return os.stat(self.path).st_ino == self._inode
+            about = os.stat(self.path)
         except FileNotFoundError:
             return False
+        return (about.st_dev, about.st_ino) == self._identity
 
     def _is_due(self, rotate: int, day: int) -> bool:
-        if not self._size or (self._size < rotate and self.head.day == day):
+        if not self.size or (self.size < rotate and self.day == day):
             return False
         put_off_day, put_off_size = self._postponed
-        return day != put_off_day or self._size >= put_off_size
+        return day != put_off_day or self.size >= put_off_size
 
     def _rename(self, rotate: int, day: int) -> bool:
-        """Give the full segment its lasting name. Where that fails, appending goes on."""
-        name = day_name(self.head.day)
+        """Give the full segment its lasting name, once it is on disk as a whole: after a power cut
+        only the current segment may lack its end. Where renaming fails, appending goes on."""
+        name = day_name(self.day)
         taken = [int(path.stem.rsplit("-", 1)[1]) for path in archives(self.path, name)]
         older = self.path.with_name(
             f"{self.path.stem}-{name}-{max(taken, default=0) + 1:03d}.jsonl"
         )
         try:
+            self._disk.flush(self._fd)
+        except OSError as error:
+            self._lost = error
+            raise
+        try:
             self._disk.rename(self.path, older)
         except OSError as error:
             self.trouble = f"cannot rename to {older.name}: {_reason(error)}"
-            self._postponed = (day, self._size + rotate)
+            self._postponed = (day, self.size + rotate)
             return False
         return True
 
     def _read_end(self) -> None:
         size = os.fstat(self._fd).st_size
-        self._size = -1  # until the end is understood
+        self.size = _UNKNOWN  # until the end is understood
         line, end = _last_line(self._fd, size)
         if end < size:
             self.torn = self._set_aside(end, size)
             self._disk.truncate(self._fd, end)
-        self._size = end
         if line is None:
-            self.head = self._head_of_archive()
-            return
-        self.head = self._checked(self.path, line, end - len(line) - 1)
+            head = self._head_of_archive()
+        else:
+            head = self._checked(self.path, line, end - len(line) - 1)
+        self.seq, self.digest, self.day = head.seq, head.hash, head.day
+        self.size = end
 
     def _checked(self, path: Path, line: bytes, offset: int) -> Head:
         try:
@@ -212,7 +257,7 @@ class AuditFile:
     def _set_aside(self, begin: int, end: int) -> TornTail:
         number = 1
         while (
-            side := self.path.with_name(f"{self.path.name}.torn-{self.head.seq}-{number:03d}")
+            side := self.path.with_name(f"{self.path.name}.torn-{self.seq}-{number:03d}")
         ).exists():
             number += 1
         out = self._disk.open(side, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
@@ -226,22 +271,11 @@ class AuditFile:
         self._disk.flush_folder(side.parent)
         return TornTail(side, end - begin)
 
-    def _write(self, line: bytes) -> None:
-        try:
-            written = self._disk.write(self._fd, line)
-        except OSError:
-            self._drop_partial()
-            raise
-        if written != len(line):
-            self._drop_partial()
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._size += written
-
     def _drop_partial(self) -> None:
         # The record was never acknowledged. Should this fail too, the next append finds the torn
         # tail by its length and sets it aside.
         with suppress(OSError):
-            self._disk.truncate(self._fd, self._size)
+            self._disk.truncate(self._fd, self.size)
 
 
 def archives(path: Path, day: str = "") -> list[Path]:

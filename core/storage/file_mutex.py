@@ -1,12 +1,13 @@
-"""Exclusive use of an open file for the length of one short operation (floor 2b).
+"""Exclusive use of an open file (floor 2b).
 
-An operator's script may append to the audit log of a running daemon; both then take turns.
+An operator's script may append to the audit log of a running daemon; both then take turns. Whoever
+holds a file says how to ask for it back: another user in the same process does so at once, one in
+another process waits until the holder lets go by itself.
 """
 
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 if sys.platform == "win32":
     import msvcrt
@@ -33,22 +34,34 @@ else:
         fcntl.flock(fd, fcntl.LOCK_UN)
 
 
-_TRIES = 100
+Identity = tuple[int, int]
+"""Device and inode of a file."""
 _PAUSE_S = 0.001
+_holders: dict[Identity, Callable[[], None]] = {}
 
 
-@contextmanager
-def exclusive(fd: int) -> Iterator[None]:
-    """Hold `fd` alone. Raises OSError when another process does not let go within 0.1 s."""
-    for attempt in range(_TRIES):
+def hold(fd: int, identity: Identity, give_way: Callable[[], None], patience_s: float) -> None:
+    """Take `fd` alone until `let_go`. Raises OSError when another process does not let go of it
+    within `patience_s` seconds, for which the caller's thread waits.
+
+    `give_way` is called, in any thread, when another user in this process wants the file.
+    """
+    for _ in range(max(round(patience_s / _PAUSE_S), 1)):
+        other = _holders.pop(identity, None)
+        if other is not None:
+            other()
         try:
             _take(fd)
-            break
         except OSError:
-            if attempt == _TRIES - 1:
-                raise
             threading.Event().wait(_PAUSE_S)
-    try:
-        yield
-    finally:
-        _give(fd)
+        else:
+            _holders[identity] = give_way
+            return
+    _take(fd)
+    _holders[identity] = give_way
+
+
+def let_go(fd: int, identity: Identity) -> None:
+    """Give `fd` back. Nothing may have been held."""
+    _holders.pop(identity, None)
+    _give(fd)
