@@ -25,6 +25,7 @@ from core.kernel.clock import LiveClock, SimulatedClock
 from core.kernel.loops import live_loop_factory, run
 from core.kernel.signals import StopSignals
 from core.kernel.supervisor import Supervisor
+from core.paper.contracts import QUOTES
 from core.paper.feeds import FeedOptions, OpenedFeed, open_feed
 from core.paper.server import PaperServer
 from core.simulation.virtual_loop import virtual_loop_factory
@@ -58,6 +59,13 @@ def _milliseconds(text: str) -> int:
     return int(text)
 
 
+def _quotes(text: str) -> tuple[str, ...]:
+    coins = tuple(dict.fromkeys(_symbols(text)))
+    if not coins or not set(coins) <= set(QUOTES):
+        raise argparse.ArgumentTypeError(f"{text!r} is not one or more of {', '.join(QUOTES)}")
+    return coins
+
+
 def _symbols(text: str) -> tuple[str, ...]:
     return tuple(part.strip().upper() for part in text.split(",") if part.strip())
 
@@ -79,8 +87,18 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         default=Decimal(1),
         help="1 runs on the wall clock; another value on a clock of its own, that much faster",
     )
-    add("--balance", type=_positive, default=Decimal(400), help="start wallet (default: 400)")
-    add("--quote", choices=("USDC", "USDT"), default="USDC", help="quote coin and wallet")
+    add(
+        "--balance",
+        type=_positive,
+        default=Decimal(400),
+        help="start of each wallet (default: 400)",
+    )
+    add(
+        "--quote",
+        type=_quotes,
+        default=("USDC",),
+        help="quote coins and wallets: USDC, USDT, or both as USDC,USDT (default: USDC)",
+    )
     add("--symbols", type=_symbols, metavar="LIST", help="as BTCUSDC,ETHUSDC (default: all)")
     add("--latency-ms", type=_milliseconds, default=0, help="delay of every REST request")
     add("--faults", action="store_true", help="enable the rehearsal routes under /paper/")
@@ -102,7 +120,8 @@ def _task_failed(name: str, error: BaseException, again: bool) -> None:  # noqa:
 
 async def _open(args: argparse.Namespace, clock: Clock, supervisor: Supervisor) -> OpenedFeed:
     options = FeedOptions(
-        quote=args.quote,
+        quote=args.quote[0],
+        also=args.quote[1:],
         symbols=args.symbols,
         seed=args.seed,
         replay_path=args.replay,
@@ -173,7 +192,8 @@ def _server(
         supervisor,
         seed=args.seed,
         balance=args.balance,
-        quote=args.quote,
+        quote=args.quote[0],
+        also=dict.fromkeys(args.quote[1:], args.balance),
         api_key=key,
         api_secret=secret,
         host=args.host,

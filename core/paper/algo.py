@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from core.domain.enums import AlgoStatus, OrderKind, Side, TimeInForce
+from core.domain.enums import AlgoStatus, OrderKind, Side, TimeInForce, WorkingType
 from core.paper.errors import ApiError, refuse
 from core.paper.events import UserEvents
 from core.paper.ledger import Ledger
@@ -36,6 +36,17 @@ def triggers_upward(spec: AlgoSpec) -> bool:
     """True when the order fires as the price rises to its trigger."""
     buys = spec.order.side is Side.BUY
     return buys if spec.order.kind not in _TAKE_PROFITS else not buys
+
+
+def is_hit(spec: AlgoSpec, trigger: Decimal, price: Decimal) -> bool:
+    """True when `price` is at the trigger or beyond it."""
+    return price >= trigger if triggers_upward(spec) else price <= trigger
+
+
+def working(market: Market, spec: AlgoSpec, last: Decimal) -> Decimal:
+    """The price an order watches when the last price is `last`."""
+    marked = spec.order.working_type is WorkingType.MARK_PRICE
+    return market.mark_at(last) if marked else last
 
 
 class AlgoDesk:
@@ -99,7 +110,7 @@ class AlgoDesk:
         trailing = order.kind is OrderKind.TRAILING_STOP_MARKET
         if trailing:
             spec = self._activation(market, spec)
-        elif self._is_reached(spec, market.price):
+        elif is_hit(spec, spec.trigger, working(market, spec, market.price)):
             raise refuse(-2021)
         now = self._now_ms()
         algo = AlgoOrder(self._next_id, spec, now, now, activated=not trailing)
@@ -133,25 +144,22 @@ class AlgoDesk:
     @staticmethod
     def _activation(market: Market, spec: AlgoSpec) -> AlgoSpec:
         """A trailing order without activation price starts at the current price."""
+        price = working(market, spec, market.price)
         if not spec.activate:
-            return replace(spec, activate=market.price)
-        ahead = (spec.activate - market.price) * spec.order.side.sign
-        if ahead >= 0:
+            return replace(spec, activate=price)
+        if (spec.activate - price) * spec.order.side.sign >= 0:
             raise refuse(-2021)
         return spec
 
-    @staticmethod
-    def _is_reached(spec: AlgoSpec, price: Decimal) -> bool:
-        return price >= spec.trigger if triggers_upward(spec) else price <= spec.trigger
-
     # --- price path ------------------------------------------------------------------------------
 
-    def follow(self, market: Market, price: Decimal) -> None:
-        """Let trailing orders see `price`: activate them and move their extreme."""
+    def follow(self, market: Market, last: Decimal) -> None:
+        """Let trailing orders see the last price: activate them and move their extreme."""
         for algo in market.algos.values():
             spec = algo.spec
             if spec.order.kind is not OrderKind.TRAILING_STOP_MARKET:
                 continue
+            price = working(market, spec, last)
             sign = spec.order.side.sign
             if not algo.activated and (price - spec.activate) * sign <= 0:
                 algo.activated = True
@@ -162,20 +170,23 @@ class AlgoDesk:
                 algo.extreme = price
 
     def trigger_price(self, market: Market, algo: AlgoOrder) -> Decimal | None:
-        """Price at which the order fires now; None while a trailing order is not active."""
-        spec = algo.spec
-        if spec.order.kind is not OrderKind.TRAILING_STOP_MARKET:
-            return spec.trigger
-        if not algo.activated:
-            return None
-        sign = spec.order.side.sign
-        raw = algo.extreme * (1 + sign * spec.callback / 100)
-        rounding = ROUND_CEILING if sign > 0 else ROUND_FLOOR
-        tick = market.contract.tick
-        return (raw / tick).to_integral_value(rounding) * tick
+        """Last price at which the order fires now.
 
-    def is_hit(self, algo: AlgoOrder, trigger: Decimal, price: Decimal) -> bool:
-        return price >= trigger if triggers_upward(algo.spec) else price <= trigger
+        None while a trailing order is not active, and while a protected one waits for mark and last
+        price to come together.
+        """
+        spec = algo.spec
+        if not algo.activated or (spec.order.price_protect and market.is_torn):
+            return None
+        trigger = spec.trigger
+        if spec.order.kind is OrderKind.TRAILING_STOP_MARKET:
+            sign = spec.order.side.sign
+            raw = algo.extreme * (1 + sign * spec.callback / 100)
+            rounding = ROUND_CEILING if sign > 0 else ROUND_FLOOR
+            tick = market.contract.tick
+            trigger = (raw / tick).to_integral_value(rounding) * tick
+        marked = spec.order.working_type is WorkingType.MARK_PRICE
+        return market.last_at(trigger) if marked else trigger
 
     def fire(self, algo: AlgoOrder) -> None:
         """The trigger was hit: send the resulting ordinary order to the matching engine."""
@@ -208,6 +219,8 @@ class AlgoDesk:
             quantity=held if spec.close_position else spec.quantity,
             price=self._matched_price(spec),
         )
+        if self._matcher.is_duplicate(result):
+            raise refuse(-4116)
         self._check_margin(result)
         return result
 

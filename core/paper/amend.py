@@ -1,7 +1,7 @@
 """Changing a working limit order (floor 2c): PUT order, PUT batchOrders, orderAmendment.
 
-An amended order keeps its id and loses its place in the queue. It is cancelled instead when the new
-quantity is already filled, or when a post-only order would now take.
+An amended order keeps its id and loses its place in the queue and its self-trade prevention. It is
+cancelled instead when the new quantity is already filled, or when a post-only order would now take.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from core.paper.events import UserEvents
 from core.paper.filters import check_percent, check_price, check_quantity
 from core.paper.market import Market
 from core.paper.matching import Matcher
-from core.paper.records import Amendment, Order, OrderSpec
+from core.paper.records import Amendment, Order, OrderSpec, StpMode
 
 MAX_AMENDMENTS = 10_000
 
@@ -64,6 +64,7 @@ class AmendDesk:
             price=change.price,
             quantity=change.quantity,
             price_match=change.price_match,
+            stp_mode=StpMode.NONE,
         )
         self._check_carried(market, order, after)
         now = self._now_ms()

@@ -50,6 +50,26 @@ def build_contracts(
     return contracts
 
 
+def listed_contracts(
+    quotes: Sequence[str],
+    extra: Iterable[str] = (),
+    samples: Mapping[str, Sequence[PaperCandle]] | None = None,
+) -> dict[str, Contract]:
+    """Contracts of several quote coins side by side, as `build_contracts` makes those of one.
+
+    Raises ValueError as it does; an extra symbol has to end in one of the coins.
+    """
+    wanted, known = list(extra), samples or {}
+    strange = [s for s in wanted if not s.endswith(tuple(quotes))]
+    if strange:
+        raise ValueError(f"symbol {strange[0]!r} is not a contract quoted in {' or '.join(quotes)}")
+    found: dict[str, Contract] = {}
+    for quote in quotes:
+        own = {symbol: rows for symbol, rows in known.items() if symbol.endswith(quote)}
+        found |= build_contracts(quote, (s for s in wanted if s.endswith(quote)), own)
+    return found
+
+
 def brackets(text: str) -> tuple[PaperBracket, ...]:
     """Leverage table from `cap:leverage:ratio` rows; caps may end in k, M or B.
 

@@ -18,6 +18,8 @@ class ApiError(Exception):
 _TEXTS = {
     -1021: "Timestamp for this request is outside of the recvWindow.",
     -1022: "Signature for this request is not valid.",
+    -1023: "Start time is greater than end time.",
+    -1108: "Invalid asset.",
     -1111: "Precision is over the maximum defined for this asset.",
     -1115: "Invalid timeInForce.",
     -1116: "Invalid orderType.",
@@ -32,6 +34,7 @@ _TEXTS = {
     -2013: "Order does not exist.",
     -2014: "API-key format invalid.",
     -2015: "Invalid API-key, IP, or permissions for action.",
+    -2018: "Balance is insufficient.",
     -2019: "Margin is insufficient.",
     -2020: "Unable to fill.",
     -2021: "Order would immediately trigger.",
@@ -71,12 +74,19 @@ _TEXTS = {
     "instead.",
     -4130: "An open stop or take profit order with GTE and closePosition in the direction is "
     "existing.",
+    -4131: "The counterparty's best price does not meet the PERCENT_PRICE filter limit.",
     -4135: "Invalid activation price.",
     -4137: "Quantity must be zero with closePosition equals true.",
     -4140: "Invalid symbol status for opening position.",
     -4161: "Leverage reduction is not supported in Isolated Margin Mode with open positions.",
+    -4167: "Unable to adjust to Multi-Assets mode with symbols of USDⓈ-M Futures under "
+    "isolated-margin mode.",
     -4168: "Unable to adjust to isolated-margin mode under the Multi-Assets mode.",
-    -4171: "No need to change Multi-Assets mode.",
+    -4169: "Unable to adjust Multi-Assets Mode with insufficient margin balance in USDⓈ-M Futures.",
+    -4170: "Unable to adjust Multi-Assets Mode with open orders in USDⓈ-M Futures.",
+    -4171: "Adjusted asset mode is currently set and does not need to be adjusted repeatedly.",
+    -4172: "Unable to adjust Multi-Assets Mode with a negative wallet balance of margin available "
+    "asset in USDⓈ-M Futures account.",
     -4183: "Limit price is higher than stop price multiplier cap.",
     -4184: "Limit price is lower than stop price multiplier floor.",
     -4210: "Stop price is higher than price multiplier cap.",
@@ -89,7 +99,10 @@ _TEXTS = {
     -5026: "Exceed maximum modify order limit.",
     -5027: "No need to modify the order.",
     -5037: "Invalid price match.",
-    -5040: "Invalid goodTillDate.",
+    -5038: "Price match only supports order type: LIMIT, STOP AND TAKE_PROFIT.",
+    -5039: "Invalid self trade prevention mode.",
+    -5040: "The goodTillDate timestamp must be greater than the current time plus 600 seconds and "
+    "smaller than 253402300799000.",
     -5041: "No depth matches this BBO order.",
     -5047: "The original order is not a reduce-only order.",
 }

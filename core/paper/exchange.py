@@ -13,16 +13,16 @@ from functools import partial
 
 from core.kernel.chance import Chance
 from core.paper import margin
-from core.paper.algo import AlgoDesk
+from core.paper.algo import AlgoDesk, is_hit
 from core.paper.amend import AmendDesk
 from core.paper.book import BookModel
 from core.paper.errors import ApiError, refuse
 from core.paper.events import UserEvents
-from core.paper.ledger import Ledger
+from core.paper.ledger import Ledger, money
 from core.paper.market import Market
 from core.paper.matching import Matcher
 from core.paper.model import Contract, Tick
-from core.paper.records import Order
+from core.paper.records import AccountFlags, Order
 from core.paper.risk import RiskDesk
 
 FUNDING_PERIOD_MS = 8 * 3_600_000
@@ -38,15 +38,6 @@ class _Hit:
     sequence: int
     price: Decimal
     act: Callable[[], None]
-
-
-@dataclass(slots=True)
-class AccountFlags:
-    """Account-wide modes. Multi-assets mode only rehearses its refusals."""
-
-    hedge_mode: bool = False
-    multi_assets: bool = False
-    fee_burn: bool = False
 
 
 def _is_met(order: Order, price: Decimal) -> bool:
@@ -77,7 +68,7 @@ class PaperExchange:
             for symbol, contract in contracts.items()
         }
         self.matcher = Matcher(self.markets, self.ledger, events, now_ms, chance.stream("matching"))
-        self.risk = RiskDesk(self.markets, self.ledger, self.matcher, events, now_ms)
+        self.risk = RiskDesk(self.markets, self.ledger, self.matcher, events, now_ms, self.flags)
         self.algos = AlgoDesk(
             self.markets, self.ledger, self.matcher, events, now_ms, self.risk.check_margin
         )
@@ -141,14 +132,14 @@ class PaperExchange:
 
         for algo in market.algos.values():
             trigger = self.algos.trigger_price(market, algo)
-            if trigger is not None and self.algos.is_hit(algo, trigger, target):
+            if trigger is not None and is_hit(algo.spec, trigger, target):
                 yield hit(0, algo.algo_id, trigger, partial(self.algos.fire, algo))
         for order in market.orders.values():
             if order.order_id not in met and _is_met(order, target):
                 act = partial(self._meet, order, tick, met)
                 yield hit(1, order.order_id, order.spec.price, act)
         for number, position in enumerate(self.ledger.of_symbol(market.symbol)):
-            price = self.risk.isolated_liquidation_price(position)
+            price = market.last_at(self.risk.isolated_liquidation_price(position))
             if price and (target <= price if position.quantity > 0 else target >= price):
                 yield hit(2, number, price, partial(self.risk.liquidate, position))
 
@@ -162,6 +153,7 @@ class PaperExchange:
     def _position_changed(self, symbol: str) -> None:
         self.matcher.drop_reduce_only(symbol)
         self.algos.position_changed(symbol)
+        self.risk.exchange_assets()
 
     # --- funding ---------------------------------------------------------------------------------
 
@@ -188,11 +180,15 @@ class PaperExchange:
                 amount = self.ledger.fund(position.symbol, rate, mark, due, position.side)
                 if amount:
                     self.matcher.tell_account(position, "FUNDING_FEE", amount)
+            self.risk.exchange_assets()
 
     # --- settings --------------------------------------------------------------------------------
 
     def set_leverage(self, symbol: str, leverage: int) -> None:
-        """Raises ApiError -4028 (out of range), -4161 (lower with an isolated position), -2027."""
+        """Raises ApiError -4028 (out of range), -4161 (lower with an isolated position), -2027.
+
+        -2028 when the margin balance does not carry a lower one.
+        """
         market = self.markets[symbol]
         if not 1 <= leverage <= margin.max_leverage(market.contract):
             raise ApiError(-4028, f"Leverage {leverage} is not valid")
@@ -203,10 +199,14 @@ class PaperExchange:
                 raise refuse(-4161)
             if abs(position.quantity) * market.mark > most:
                 raise refuse(-2027)
-        changed = leverage != rows[0].leverage
+        before = rows[0].leverage
         for position in rows:
             position.leverage = leverage
-        if changed:
+        if leverage < before and self.risk.free(rows[0].asset) < 0:
+            for position in rows:
+                position.leverage = before
+            raise refuse(-2028)
+        if leverage != before:
             self.events.leverage_changed(symbol, leverage, self.now_ms())
 
     def set_isolated(self, symbol: str, *, isolated: bool) -> None:
@@ -235,11 +235,38 @@ class PaperExchange:
         self.flags.hedge_mode = enabled
 
     def set_multi_assets(self, *, enabled: bool) -> None:
-        """Raises ApiError -4171."""
+        """Raises ApiError -4171, -4170, -4167 (on), -4172 and -4169 (off)."""
         if self.flags.multi_assets == enabled:
             raise refuse(-4171)
+        if self.matcher.open_orders() or self.algos.waiting():
+            raise refuse(-4170)
+        if enabled and any(row.isolated for row in self.ledger.positions.values()):
+            raise refuse(-4167)
+        if not enabled and any(row.balance < 0 for row in self.ledger.wallets.values()):
+            raise refuse(-4172)
         self.flags.multi_assets = enabled
+        if not enabled and any(self.risk.free(asset) < 0 for asset in self.ledger.wallets):
+            self.flags.multi_assets = True
+            raise refuse(-4169)
         self.events.multi_assets_changed(self.now_ms(), enabled=enabled)
+
+    def transfer(self, asset: str, amount: Decimal) -> int:
+        """Money from (positive) or to another wallet of the owner; returns the transaction's id.
+
+        Raises ApiError -1108 (unknown asset), -1111 (more than eight decimals), -4055 (nothing) and
+        -2018 (more than may leave).
+        """
+        if asset not in self.ledger.wallets:
+            raise refuse(-1108)
+        if not amount:
+            raise refuse(-4055)
+        if amount != money(amount):
+            raise refuse(-1111)
+        if -amount > self.risk.withdrawable(asset):
+            raise refuse(-2018)
+        number = self.ledger.transfer(asset, amount, "TRANSFER", self.now_ms())
+        self.matcher.tell_wallet(asset, "DEPOSIT" if amount > 0 else "WITHDRAW", amount)
+        return number
 
     # --- dead man's switch -----------------------------------------------------------------------
 

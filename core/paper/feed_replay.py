@@ -139,12 +139,12 @@ def cut(row: Minute, count: int) -> Iterator[Minute]:
 class ReplayFeed:
     """Recorded candles of `path` (file or folder) as a price source.
 
-    Contracts recorded in another quote coin are played as `quote`; a recording in `quote` itself
-    is preferred. `symbols` (`BTCUSDC`) restricts what is played. `start_ms` and `end_ms` bound the
-    play in the time of the recording; without `start_ms` it starts when every symbol has
-    `warmup_ms` of history. `opens_at_ms` moves the recording by whole days so that it opens at that
-    wall time, hours of the day and candle borders kept. Symbols without data at the start are left
-    out and named by `describe`.
+    Contracts recorded in another quote coin are played as the coin of `quote`, or as each of
+    several; a recording in that coin itself is preferred. `symbols` (`BTCUSDC`) restricts what is
+    played. `start_ms` and `end_ms` bound the play in the time of the recording; without `start_ms`
+    it starts when every symbol has `warmup_ms` of history. `opens_at_ms` moves the recording by
+    whole days so that it opens at that wall time, hours of the day and candle borders kept. Symbols
+    without data at the start are left out and named by `describe`.
 
     Raises DataError for defective files, unknown symbols and too little data.
     """
@@ -152,7 +152,7 @@ class ReplayFeed:
     def __init__(
         self,
         path: Path,
-        quote: str,
+        quote: str | Sequence[str],
         symbols: Sequence[str] | None = None,
         start_ms: int | None = None,
         end_ms: int | None = None,
@@ -160,7 +160,10 @@ class ReplayFeed:
         opens_at_ms: int | None = None,
     ) -> None:
         self._path = path
-        files = _as_quote(find_files(path), quote)
+        found = find_files(path)
+        files: dict[str, list[FileName]] = {}
+        for coin in (quote,) if isinstance(quote, str) else quote:
+            files |= _as_quote(found, coin)
         if symbols is not None:
             files = _chosen(files, symbols, path)
         recorded = {symbol: read_symbol(names) for symbol, names in files.items()}

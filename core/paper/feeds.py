@@ -15,7 +15,7 @@ from core.domain.errors import DataError, RetryLater
 from core.domain.ports import Clock
 from core.kernel.chance import Chance
 from core.kernel.supervisor import Supervisor
-from core.paper.contracts import build_contracts
+from core.paper.contracts import listed_contracts
 from core.paper.feed_live import REST_URL, WS_URL, LiveFeed, probe
 from core.paper.feed_replay import ReplayFeed
 from core.paper.feed_synthetic import SyntheticFeed
@@ -30,10 +30,11 @@ PROBE_S = 4.0
 class FeedOptions:
     """What a feed is opened with; a field that a kind does not use is ignored by it.
 
-    `symbols` (`BTCUSDC`) restricts the market, None plays everything known. `warmup_minutes` is the
-    history wanted before the start. `start_ms` is where the synthetic market begins (None: the
-    clock's now); with `end_ms` it bounds a replay in the time of the recording. `wall_clock` moves
-    a replay so that it opens at the clock's own time.
+    `also` are further quote coins whose contracts trade beside those of `quote`. `symbols`
+    (`BTCUSDC`) restricts the market, None plays everything known. `warmup_minutes` is the history
+    wanted before the start. `start_ms` is where the synthetic market begins (None: the clock's
+    now); with `end_ms` it bounds a replay in the time of the recording. `wall_clock` moves a replay
+    so that it opens at the clock's own time.
     """
 
     quote: str
@@ -47,6 +48,12 @@ class FeedOptions:
     tick_ms: int = 5_000
     rest_url: str = REST_URL
     ws_url: str = WS_URL
+    also: tuple[str, ...] = ()
+
+    @property
+    def quotes(self) -> tuple[str, ...]:
+        """Every quote coin, the main one first."""
+        return tuple(dict.fromkeys((self.quote, *self.also)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +101,19 @@ def _replay(options: FeedOptions, clock: Clock) -> OpenedFeed:
         raise DataError("a replay needs the path of a recorded candle file or folder")
     feed = ReplayFeed(
         options.replay_path,
-        options.quote,
+        options.quotes,
         options.symbols,
         options.start_ms,
         options.end_ms,
         options.warmup_minutes * MINUTE_MS,
         clock.now_ms() if options.wall_clock else None,
     )
-    contracts = build_contracts(options.quote, feed.symbols, feed.samples())
+    contracts = listed_contracts(options.quotes, feed.symbols, feed.samples())
     return OpenedFeed(feed, PaperFeed.REPLAY, {s: contracts[s] for s in feed.symbols})
 
 
 def _synthetic(options: FeedOptions, clock: Clock) -> OpenedFeed:
-    contracts = build_contracts(options.quote, options.symbols or ())
+    contracts = listed_contracts(options.quotes, options.symbols or ())
     chosen = {s: contracts[s] for s in options.symbols or contracts}
     feed = SyntheticFeed(
         list(chosen.values()),
@@ -126,7 +133,7 @@ async def _live(
     report: Callable[[str], None],
     sessions: Callable[[], aiohttp.ClientSession],
 ) -> OpenedFeed:
-    wanted = options.symbols or tuple(build_contracts(options.quote))
+    wanted = options.symbols or tuple(listed_contracts(options.quotes))
     feed = await LiveFeed.open(
         wanted,
         clock=clock,
@@ -138,5 +145,5 @@ async def _live(
         history_minutes=options.warmup_minutes,
         sessions=sessions,
     )
-    contracts = build_contracts(options.quote, feed.symbols, feed.samples())
+    contracts = listed_contracts(options.quotes, feed.symbols, feed.samples())
     return OpenedFeed(feed, PaperFeed.LIVE, {s: contracts[s] for s in feed.symbols})

@@ -91,6 +91,8 @@ def check_order(market: Market, spec: OrderSpec) -> None:
     check_quantity(contract, spec.quantity, at_market=at_market)
     if at_market:
         check_notional(contract, spec, market.mark)
+        best = market.book.best_against(spec.side)
+        check_percent(contract, spec.side, best, market.mark, (-4131, -4131))
         return
     check_price(contract, spec.price)
     check_notional(contract, spec, spec.price)

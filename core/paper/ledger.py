@@ -1,8 +1,8 @@
 """The exchange's own books: wallets, positions, trades, income (floor 2c).
 
-Keeps INV-10: for every asset wallet = start + realised - fees + funding, exactly. Every amount is
-rounded once, to eight places, before it is booked anywhere; over a round trip the realised PnL
-adds up to the cash flow of its fills.
+Keeps INV-10: for every asset wallet = start + realised - fees + funding + transfers, exactly. Every
+amount is rounded once, to eight places, before it is booked anywhere; over a round trip the
+realised PnL adds up to the cash flow of its fills.
 """
 
 from collections import deque
@@ -14,7 +14,7 @@ from core.domain.enums import Side
 from core.domain.money import ZERO
 from core.paper import margin
 from core.paper.model import Contract
-from core.paper.records import Income, Position, PositionSide, Trade, Wallet
+from core.paper.records import Income, MarginMove, Position, PositionSide, Trade, Wallet
 
 MAKER_RATE = Decimal("0.0002")
 TAKER_RATE = Decimal("0.0004")
@@ -60,6 +60,7 @@ class Ledger:
         self._hedged: dict[tuple[str, PositionSide], Position] = {}
         self.trades: deque[Trade] = deque(maxlen=_HISTORY)
         self.income: deque[Income] = deque(maxlen=_HISTORY)
+        self.margin_moves: deque[MarginMove] = deque(maxlen=_HISTORY)
         self._tran_id = 0
         self._trade_ids: dict[str, int] = {}
         for asset, amount in balances.items():
@@ -162,15 +163,30 @@ class Ledger:
             self._earn(fill.symbol, "COMMISSION", -fill.fee, asset, fill.time_ms, str(trade_id))
         return trade
 
-    def charge(self, symbol: str, kind: str, amount: Decimal, now_ms: int) -> Decimal:
-        """Take a fee that is no trade's commission (liquidation clearance); returns it, rounded."""
+    def transfer(self, asset: str, amount: Decimal, kind: str, now_ms: int) -> int:
+        """Money that comes (positive) or goes; returns the transaction's number.
+
+        `amount` has at most eight places. `kind` is the income type it is shown as.
+        """
+        wallet = self.wallets[asset]
+        wallet.transfers += amount
+        wallet.balance += amount
+        wallet.updated_ms = now_ms
+        self._earn("", kind, amount, asset, now_ms, "")
+        return self._tran_id
+
+    def charge(self, asset: str, symbol: str, kind: str, amount: Decimal, now_ms: int) -> Decimal:
+        """Take a fee that is no trade's commission (liquidation clearance); returns it, rounded.
+
+        A negative one is given: the insurance fund makes up for a loss beyond the wallet.
+        """
         fee = money(amount)
-        wallet = self.wallet_of(symbol)
+        wallet = self.wallets[asset]
         wallet.fees += fee
         wallet.balance -= fee
         wallet.updated_ms = now_ms
         if fee:
-            self._earn(symbol, kind, -fee, wallet.asset, now_ms, "")
+            self._earn(symbol, kind, -fee, asset, now_ms, "")
         return fee
 
     def fund(

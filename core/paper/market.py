@@ -6,6 +6,7 @@ from decimal import Decimal
 from core.domain.enums import Side
 from core.domain.money import ZERO
 from core.paper.book import BookModel
+from core.paper.margin import EIGHT_PLACES
 from core.paper.model import Contract
 from core.paper.records import AlgoOrder, Order, PositionSide
 
@@ -19,12 +20,14 @@ class Market:
 
     `close_only` is a contract about to leave: reduce-only orders alone are taken.
     Mark and index price equal the last feed price: the feed has one price only, and a made-up
-    basis would trigger stops at prices nobody can check against the candles.
+    basis would trigger stops at prices nobody can check against the candles. A rehearsal may set
+    one: `basis` is how far the mark price then stands from the last, as a share of the last.
     """
 
     contract: Contract
     book: BookModel
     close_only: bool = False
+    basis: Decimal = ZERO
     last_time_ms: int = 0
     last_quantity: Decimal = ZERO
     orders: dict[int, Order] = field(default_factory=dict)
@@ -52,7 +55,22 @@ class Market:
 
     @property
     def mark(self) -> Decimal:
-        return self.book.price
+        return self.mark_at(self.book.price)
+
+    def mark_at(self, last: Decimal) -> Decimal:
+        """Mark price when the last price is `last`: eight places."""
+        if not self.basis:
+            return last
+        return (last * (1 + self.basis)).quantize(EIGHT_PLACES)
+
+    def last_at(self, mark: Decimal) -> Decimal:
+        """Last price at which the mark price is `mark`."""
+        return mark / (1 + self.basis) if self.basis else mark
+
+    @property
+    def is_torn(self) -> bool:
+        """True while mark and last price are too far apart for orders with price protection."""
+        return abs(self.basis) > self.contract.trigger_protect
 
     @property
     def index(self) -> Decimal:

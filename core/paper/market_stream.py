@@ -322,7 +322,7 @@ class MarketStream:
 
     def mark(self, symbol: str, now: int) -> Row:
         market = self._exchange.markets[symbol]
-        price = fixed(market.mark)
+        price, index = fixed(market.mark), fixed(market.index)
         due = self._exchange.next_funding_ms(now)
         return {
             "e": "markPriceUpdate",
@@ -330,8 +330,8 @@ class MarketStream:
             "s": symbol,
             "p": price,
             "ap": price,
-            "i": price,
-            "P": price,
+            "i": index,
+            "P": index,
             "r": fixed(self._exchange.funding_rate(symbol, due)),
             "T": due,
             "st": _UM,

@@ -2,7 +2,8 @@
 
 Taker fills walk the book level by level; a resting order fills at its own price when the feed's
 price goes through it and in part when the price only touches it (others queue before us). A
-reduce-only order never reverses a position: what is too much expires.
+reduce-only order never reverses a position: what is too much expires. Our own resting orders stand
+between the levels; an incoming order that would trade with one meets self-trade prevention.
 """
 
 from collections import deque
@@ -18,9 +19,11 @@ from core.paper.errors import refuse
 from core.paper.events import AccountChange, UserEvents
 from core.paper.ledger import Execution, Ledger
 from core.paper.market import Market
-from core.paper.records import Expiry, Order, OrderSpec, OrderState, Position, Trade
+from core.paper.records import Expiry, Order, OrderSpec, OrderState, Position, StpMode, Trade
 
 _FIRST_ORDER_ID = 4_000_000_001
+_STP_TIF = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.GTD)
+"""Self-trade prevention has no effect with the others."""
 _HISTORY = 50_000
 
 
@@ -76,9 +79,9 @@ class Matcher:
         """
         market = self._markets[spec.symbol]
         fills = self._takeable(market, spec, self._liquid(market, spec))
-        if spec.tif is TimeInForce.GTX and fills:
+        if spec.tif is TimeInForce.GTX and (fills or self._own_in_reach(spec)):
             raise refuse(-5022)
-        if spec.tif is TimeInForce.FOK and sum(size for _, size in fills) < spec.quantity:
+        if spec.tif is TimeInForce.FOK and not self._is_filled_by(spec, fills):
             raise refuse(-5021)
         order = self._accept(spec, algo_id)
         self._take(order, fills)
@@ -96,29 +99,90 @@ class Matcher:
 
     def rematch(self, order: Order) -> None:
         """An amended order may cross now: it takes, or is cancelled when it must not."""
-        fills = self._takeable(self._markets[order.spec.symbol], order.spec, order.remaining)
-        if fills and order.spec.tif is TimeInForce.GTX:
+        spec = order.spec
+        fills = self._takeable(self._markets[spec.symbol], spec, order.remaining)
+        if spec.tif is TimeInForce.GTX and (fills or self._own_in_reach(spec)):
             self.finish(order, OrderState.CANCELED)
         else:
             self._take(order, fills)
 
     def _take(self, order: Order, fills: list[Slice]) -> None:
+        """Fill along the levels, meeting our own orders where they stand between them."""
         book = self._markets[order.spec.symbol].book
         for price, quantity in fills:
+            self._meet_own(order, price)
             if not order.state.is_open:
-                break
-            part = self._allowed(order, quantity)
+                return
+            wanted = min(quantity, order.remaining)
+            part = self._allowed(order, wanted)
             if part:
                 book.take(order.spec.side, part)
                 self.execute(order, price, part, maker=False)
-            if part < quantity and order.state.is_open:
+            if part < wanted and order.state.is_open:
                 self.finish(order, OrderState.EXPIRED, Expiry.REDUCE_ONLY)
+        if order.state.is_open:
+            self._meet_own(order, None)
 
     def _takeable(self, market: Market, spec: OrderSpec, quantity: Decimal) -> list[Slice]:
+        return market.book.sweep(spec.side, quantity, self._worst(market, spec))
+
+    @staticmethod
+    def _worst(market: Market, spec: OrderSpec) -> Decimal:
+        """Price beyond which an incoming order does not trade."""
         if spec.kind is OrderKind.LIMIT:
-            return market.book.sweep(spec.side, quantity, spec.price)
-        bound = 1 + spec.side.sign * market.contract.market_take_bound
-        return market.book.sweep(spec.side, quantity, market.mark * bound)
+            return spec.price
+        return market.mark * (1 + spec.side.sign * market.contract.market_take_bound)
+
+    # --- our own orders --------------------------------------------------------------------------
+
+    def _own_in_reach(self, spec: OrderSpec, level: Decimal | None = None) -> list[Order]:
+        """Our resting orders an incoming one would trade with, best first.
+
+        With a `level` those that stand before it: at the same price the others queue first.
+        """
+        market = self._markets[spec.symbol]
+        sign = spec.side.sign
+        edge = self._worst(market, spec) if level is None else level
+        rows = [
+            row
+            for row in market.orders.values()
+            if row.spec.side is spec.side.opposite
+            and ((row.spec.price - edge) * sign < 0 or (level is None and row.spec.price == edge))
+        ]
+        return sorted(rows, key=lambda row: row.spec.price * sign)
+
+    def _is_filled_by(self, spec: OrderSpec, fills: list[Slice]) -> bool:
+        """True when the book, with our own orders in it, holds the whole quantity."""
+        own = sum((row.remaining for row in self._own_in_reach(spec)), ZERO)
+        return own + sum(size for _, size in fills) >= spec.quantity
+
+    def _meet_own(self, taker: Order, level: Decimal | None) -> None:
+        """Self-trade prevention: the mode of the incoming order decides who expires."""
+        for maker in self._own_in_reach(taker.spec, level):
+            if not taker.state.is_open:
+                return
+            if not maker.state.is_open:
+                continue  # ended by what the one before it did to the position
+            mode = taker.spec.stp_mode
+            if mode is StpMode.NONE or taker.spec.tif not in _STP_TIF:
+                self._trade_with_own(taker, maker)
+                continue
+            if mode is not StpMode.EXPIRE_TAKER:
+                self.finish(maker, OrderState.EXPIRED_IN_MATCH, Expiry.SELF_TRADE)
+            if mode is not StpMode.EXPIRE_MAKER:
+                at_once = taker.spec.tif is TimeInForce.IOC
+                why = Expiry.IOC_SELF_TRADE if at_once else Expiry.SELF_TRADE
+                self.finish(taker, OrderState.EXPIRED_IN_MATCH, why)
+
+    def _trade_with_own(self, taker: Order, maker: Order) -> None:
+        """Nothing prevents it: both fill at the resting order's price."""
+        part = self._allowed(taker, min(taker.remaining, maker.remaining))
+        if part:
+            self.execute(taker, maker.spec.price, part, maker=False)
+        else:
+            self.finish(taker, OrderState.EXPIRED, Expiry.REDUCE_ONLY)
+        if part and maker.state.is_open:
+            self._fill_resting(maker, part)
 
     def _accept(self, spec: OrderSpec, algo_id: int) -> Order:
         now = self._now_ms()
@@ -224,6 +288,20 @@ class Matcher:
                 mark=self._markets[symbol].mark,
                 change=change,
                 symbol=symbol if funding else "",
+            ),
+            self._now_ms(),
+        )
+
+    def tell_wallet(self, asset: str, reason: str, change: Decimal) -> None:
+        """Send a balance that changed on its own, no position being concerned."""
+        self._events.account_changed(
+            AccountChange(
+                reason=reason,
+                wallet=self._ledger.wallets[asset],
+                cross_wallet=self._ledger.cross_wallet(asset),
+                position=None,
+                mark=ZERO,
+                change=change,
             ),
             self._now_ms(),
         )

@@ -11,14 +11,16 @@ from core.paper.errors import ApiError, not_required, refuse
 from core.paper.exchange import PaperExchange
 from core.paper.filters import check_client_id, check_conditional, check_order
 from core.paper.params import Params
-from core.paper.records import AlgoSpec, OrderSpec, PositionSide
+from core.paper.records import AlgoSpec, OrderSpec, PositionSide, StpMode
 
 _RESTING = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTX, TimeInForce.GTD)
 _ALGO_TIF = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTX)
 _CLOSING = (OrderKind.STOP_MARKET, OrderKind.TAKE_PROFIT_MARKET)
 _PRICED = (OrderKind.STOP, OrderKind.TAKE_PROFIT)
-_STP_MODES = ("EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "NONE")
 _GTD_LEAD_MS = 600_000
+_GTD_END_MS = 253_402_300_799_000
+ALGO_TYPE = "CONDITIONAL"
+"""The only `algoType` there is."""
 _CALLBACK_RANGE = (Decimal("0.1"), Decimal(20))
 
 _E = TypeVar("_E", bound=StrEnum)
@@ -90,10 +92,11 @@ def _wants_result(params: Params) -> bool:
     return kind == "RESULT"
 
 
-def _stp_mode(params: Params) -> str:
-    mode = params.optional("selfTradePreventionMode") or "EXPIRE_MAKER"
-    if mode not in _STP_MODES:
-        raise ApiError(-5039, "Invalid self trade prevention mode.")
+def _stp_mode(params: Params) -> StpMode:
+    text = params.optional("selfTradePreventionMode") or StpMode.EXPIRE_MAKER.value
+    mode = _member(StpMode, text, -5039)
+    if mode is StpMode.NONE:
+        raise refuse(-5039)
     return mode
 
 
@@ -111,7 +114,7 @@ def order_spec(exchange: PaperExchange, params: Params) -> OrderSpec:
     limit = kind is OrderKind.LIMIT
     matched = price_match(params)
     if not limit and matched != "NONE":
-        raise not_required("priceMatch")
+        raise refuse(-5038)
     if not limit and params.optional("price"):
         raise not_required("price")
     spec = OrderSpec(
@@ -174,14 +177,14 @@ def _good_till(exchange: PaperExchange, params: Params) -> int:
     if params.optional("timeInForce") != TimeInForce.GTD.value:
         return 0
     until = params.integer("goodTillDate")
-    if until <= exchange.now_ms() + _GTD_LEAD_MS:
+    if not exchange.now_ms() + _GTD_LEAD_MS < until < _GTD_END_MS:
         raise refuse(-5040)
     return until // 1000 * 1000
 
 
 def algo_spec(exchange: PaperExchange, params: Params) -> AlgoSpec:
     """POST algoOrder with its filters; position rules are checked when it is placed."""
-    if params.text("algoType") != "CONDITIONAL":
+    if params.text("algoType") != ALGO_TYPE:
         raise ApiError(-1130, "Data sent for parameter 'algoType' is not valid.")
     symbol, side, kind = _common(exchange, params)
     if not kind.is_conditional:

@@ -28,17 +28,32 @@ class OrderState(StrEnum):
     FILLED = "FILLED"
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
+    EXPIRED_IN_MATCH = "EXPIRED_IN_MATCH"
 
     @property
     def is_open(self) -> bool:
         return self in (OrderState.NEW, OrderState.PARTIALLY_FILLED)
 
 
+class StpMode(StrEnum):
+    """`selfTradePreventionMode`: who gives way when an order would trade with one of our own.
+
+    NONE is what an amended order carries; nobody can ask for it.
+    """
+
+    NONE = "NONE"
+    EXPIRE_TAKER = "EXPIRE_TAKER"
+    EXPIRE_MAKER = "EXPIRE_MAKER"
+    EXPIRE_BOTH = "EXPIRE_BOTH"
+
+
 class Expiry(StrEnum):
     """`er` of ORDER_TRADE_UPDATE: why an order ended early."""
 
     NONE = "0"
+    SELF_TRADE = "1"
     IOC_REMAINDER = "2"
+    IOC_SELF_TRADE = "3"
     REDUCE_ONLY = "4"
     LIQUIDATED = "5"
     GTE_UNSATISFIED = "6"
@@ -64,7 +79,7 @@ class OrderSpec:
     close_position: bool = False
     working_type: WorkingType = WorkingType.CONTRACT_PRICE
     price_protect: bool = False
-    stp_mode: str = "EXPIRE_MAKER"
+    stp_mode: StpMode = StpMode.EXPIRE_MAKER
     good_till_ms: int = 0
     result: bool = False
     position_side: PositionSide = PositionSide.BOTH
@@ -170,6 +185,18 @@ class Income:
     trade_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class MarginMove:
+    """Margin put into an isolated position (`added`) or taken out of it by its owner."""
+
+    symbol: str
+    side: PositionSide
+    amount: Decimal
+    asset: str
+    time_ms: int
+    added: bool
+
+
 @dataclass(slots=True)
 class Position:
     """Position of a symbol, or one side of a hedged one, with its settings.
@@ -197,8 +224,17 @@ class Position:
 
 
 @dataclass(slots=True)
+class AccountFlags:
+    """Account-wide modes. With `multi_assets` every asset backs the cross positions of all."""
+
+    hedge_mode: bool = False
+    multi_assets: bool = False
+    fee_burn: bool = False
+
+
+@dataclass(slots=True)
 class Wallet:
-    """Money of one asset; `balance` = start + realized - fees + funding, to the last digit."""
+    """Money of one asset; `balance` = start + realized - fees + funding + transfers, exactly."""
 
     asset: str
     start: Decimal
@@ -206,6 +242,7 @@ class Wallet:
     realized: Decimal = ZERO
     fees: Decimal = ZERO
     funding: Decimal = ZERO
+    transfers: Decimal = ZERO
     updated_ms: int = 0
 
     def __post_init__(self) -> None:

@@ -1,7 +1,9 @@
 """Margin, margin calls, liquidation and ADL of the account's positions (floor 2c).
 
-Cross positions of an asset share its wallet and fall together; an isolated one falls alone and
-loses no more than its own margin. Nobody else trades here, so ADL comes only from a rehearsal.
+Cross positions of an asset share its wallet and fall together; in multi-assets mode those of every
+asset share all wallets, dollar for dollar. An isolated position falls alone and loses no more than
+its own margin. What a liquidation leaves below zero the insurance fund pays. Nobody else trades
+here, so ADL comes only from a rehearsal.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,10 +19,20 @@ from core.paper.events import MarginCall, UserEvents
 from core.paper.ledger import Ledger
 from core.paper.market import Market
 from core.paper.matching import Matcher
-from core.paper.records import Order, OrderSpec, Position, PositionSide, Trade
+from core.paper.records import (
+    AccountFlags,
+    MarginMove,
+    Order,
+    OrderSpec,
+    Position,
+    PositionSide,
+    Trade,
+)
 
 CALL_RATIO = Decimal("0.8")
 """Share of the margin balance the maintenance margin may take before MARGIN_CALL is sent."""
+AUTO_EXCHANGE_BELOW = Decimal("-0.1")
+"""`autoAssetExchange`: a wallet below it is filled from the others in multi-assets mode."""
 
 
 class RiskDesk:
@@ -33,7 +45,9 @@ class RiskDesk:
         matcher: Matcher,
         events: UserEvents,
         now_ms: Callable[[], int],
+        flags: AccountFlags,
     ) -> None:
+        self._flags = flags
         self._markets = markets
         self._ledger = ledger
         self._matcher = matcher
@@ -73,10 +87,19 @@ class RiskDesk:
         return position.unrealized(self._markets[position.symbol].mark)
 
     def cross_unrealized(self, asset: str) -> Decimal:
-        return sum((self.unrealized(row) for row in self._cross(asset)), ZERO)
+        """Unrealised PnL of the asset's own cross positions."""
+        rows = self._ledger.open_positions(asset)
+        return sum((self.unrealized(row) for row in rows if not row.isolated), ZERO)
+
+    def _pool(self, asset: str) -> tuple[str, ...]:
+        """Assets whose money backs a cross position in `asset`."""
+        return tuple(self._ledger.wallets) if self._flags.multi_assets else (asset,)
 
     def _cross(self, asset: str) -> list[Position]:
-        return [row for row in self._ledger.open_positions(asset) if not row.isolated]
+        """Cross positions that stand and fall with one in `asset`."""
+        pool = self._pool(asset)
+        rows = self._ledger.open_positions()
+        return [row for row in rows if row.asset in pool and not row.isolated]
 
     def position_margin(self, position: Position) -> Decimal:
         """Initial margin of a position at its mark price."""
@@ -87,14 +110,28 @@ class RiskDesk:
         market = self._markets[position.symbol]
         return margin.maintenance(market.contract, position.quantity * market.mark)
 
-    def available(self, asset: str) -> Decimal:
-        """What new orders may use: cross wallet and its PnL less margins in use; never negative."""
+    def _in_use(self, asset: str) -> Decimal:
+        """Initial margins of the cross positions and of the working orders."""
+        pool = self._pool(asset)
         used = sum((self.position_margin(row) for row in self._cross(asset)), ZERO)
         for symbol, market in self._markets.items():
-            if market.orders and market.contract.quote == asset:
+            if market.orders and market.contract.quote in pool:
                 used += self.order_margin(symbol)
-        free = self._ledger.cross_wallet(asset) + self.cross_unrealized(asset) - used
-        return max(free, ZERO)
+        return used
+
+    def free(self, asset: str) -> Decimal:
+        """Cross wallet and its PnL less margins in use; negative when more is in use."""
+        return self._equity(asset) - self._in_use(asset)
+
+    def available(self, asset: str) -> Decimal:
+        """What new orders may use; never negative."""
+        return max(self.free(asset), ZERO)
+
+    def withdrawable(self, asset: str) -> Decimal:
+        """What may leave the wallet: gains not yet realised stay. Never negative."""
+        gains = sum((max(self.cross_unrealized(coin), ZERO) for coin in self._pool(asset)), ZERO)
+        left = min(self.free(asset) - gains, self._ledger.cross_wallet(asset))
+        return max(left, ZERO)
 
     def check_margin(self, spec: OrderSpec) -> None:
         """Raises ApiError -2019 or -2027 when an order that may add risk cannot be carried."""
@@ -132,7 +169,11 @@ class RiskDesk:
             if amount > spare + min(self.unrealized(position), ZERO):
                 raise refuse(-4051)
             position.isolated_wallet -= amount
-        position.updated_ms = self._now_ms()
+        now = self._now_ms()
+        position.updated_ms = now
+        self._ledger.margin_moves.append(
+            MarginMove(position.symbol, position.side, amount, position.asset, now, added=add)
+        )
         self._matcher.tell_account(position, "MARGIN_TRANSFER")
 
     # --- liquidation prices ----------------------------------------------------------------------
@@ -148,8 +189,7 @@ class RiskDesk:
         if position.isolated or not position.quantity:
             return self.isolated_liquidation_price(position)
         spare = (
-            self._ledger.cross_wallet(position.asset)
-            + self.cross_unrealized(position.asset)
+            self._equity(position.asset)
             - self.unrealized(position)
             - self._cross_maintenance(position.asset)
             + self.maintenance(position)
@@ -176,10 +216,43 @@ class RiskDesk:
             if self._equity(asset) <= self._cross_maintenance(asset):
                 for row in self._cross(asset):
                     self.liquidate(row)
+                self._insure(asset)
         self._call([row for row in held if row.quantity])
 
     def _equity(self, asset: str) -> Decimal:
-        return self._ledger.cross_wallet(asset) + self.cross_unrealized(asset)
+        return sum(
+            (self._ledger.cross_wallet(c) + self.cross_unrealized(c) for c in self._pool(asset)),
+            ZERO,
+        )
+
+    # --- debts -----------------------------------------------------------------------------------
+
+    def exchange_assets(self, below: Decimal = AUTO_EXCHANGE_BELOW) -> None:
+        """In multi-assets mode: pay a wallet's debt out of the others, one coin for another."""
+        if not self._flags.multi_assets:
+            return
+        wallets = self._ledger.wallets
+        for asset, wallet in wallets.items():
+            if wallet.balance >= below:
+                continue
+            for other, rich in wallets.items():
+                amount = min(-wallet.balance, rich.balance)
+                if other != asset and amount > 0:
+                    self._move(other, -amount, "AUTO_EXCHANGE")
+                    self._move(asset, amount, "AUTO_EXCHANGE")
+
+    def _move(self, asset: str, amount: Decimal, kind: str) -> None:
+        self._ledger.transfer(asset, amount, kind, self._now_ms())
+        self._matcher.tell_wallet(asset, kind, amount)
+
+    def _insure(self, asset: str) -> None:
+        """After a liquidation: the insurance fund pays what a cross wallet is below zero."""
+        self.exchange_assets(below=ZERO)
+        for coin in self._pool(asset):
+            debt = -self._ledger.cross_wallet(coin)
+            if debt > 0:
+                self._ledger.charge(coin, "", "INSURANCE_CLEAR", -debt, self._now_ms())
+                self._matcher.tell_wallet(coin, "INSURANCE_CLEAR", debt)
 
     def _call(self, positions: list[Position]) -> None:
         """MARGIN_CALL once per crossing of the ratio."""
@@ -231,7 +304,9 @@ class RiskDesk:
         fee = quantity * price * market.contract.liquidation_fee
         spare = left - trade.commission if isolated else self._ledger.cross_wallet(position.asset)
         charged = min(fee, max(spare, ZERO))
-        if self._ledger.charge(market.symbol, "INSURANCE_CLEAR", charged, self._now_ms()):
+        if self._ledger.charge(
+            position.asset, market.symbol, "INSURANCE_CLEAR", charged, self._now_ms()
+        ):
             self._matcher.tell_account(position, "INSURANCE_CLEAR")
 
     def _deleverage(self, position: Position) -> None:

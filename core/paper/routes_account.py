@@ -11,13 +11,18 @@ from core.paper.limits import Security
 from core.paper.params import Params
 from core.paper.records import Position, PositionSide
 from core.paper.routes_public import order_limits
-from core.paper.routes_trade import window
-from core.paper.routing import Body, Desk, RestRoute, flat
+from core.paper.routes_trade import HISTORY_MS, WEEK_MS, window
+from core.paper.routing import Body, Desk, RestRoute, by_symbol, flat
 from core.paper.wire import Row, entry, fixed, plain
 
 _SUCCESS: Row = {"code": 200, "msg": "success"}
 _ADL_QUANTILE = 1
 """Nobody else is in the queue."""
+_ADD, _REDUCE = 1, 2
+_MOVES = (_ADD, _REDUCE)
+"""`type` of a margin transfer."""
+_MONTH_MS = 30 * 86_400_000
+_INTO, _OUT_OF = "MAIN_UMFUTURE", "UMFUTURE_MAIN"
 _ONE_WAY = (PositionSide.BOTH,)
 _HEDGED = (PositionSide.LONG, PositionSide.SHORT)
 _TOTALLED = "USDT"
@@ -42,7 +47,6 @@ def _asset(desk: Desk, asset: str) -> dict[str, Decimal]:
         ),
         ZERO,
     )
-    available = exchange.risk.available(asset)
     return {
         "walletBalance": wallet.balance,
         "unrealizedProfit": unrealized,
@@ -53,8 +57,8 @@ def _asset(desk: Desk, asset: str) -> dict[str, Decimal]:
         "openOrderInitialMargin": orders_margin,
         "crossWalletBalance": exchange.ledger.cross_wallet(asset),
         "crossUnPnl": exchange.risk.cross_unrealized(asset),
-        "availableBalance": available,
-        "maxWithdrawAmount": available,
+        "availableBalance": exchange.risk.available(asset),
+        "maxWithdrawAmount": exchange.risk.withdrawable(asset),
     }
 
 
@@ -72,11 +76,15 @@ def _updated(desk: Desk, asset: str) -> int:
 
 
 def _totals(desk: Desk) -> Row:
+    """In single-asset mode the totals count one asset, in multi-assets mode the dollars of all."""
     wallets = desk.exchange.ledger.wallets
-    money = _asset(desk, _TOTALLED) if _TOTALLED in wallets else None
+    joint = desk.exchange.flags.multi_assets
+    counted = [_asset(desk, name) for name in wallets if joint or name == _TOTALLED]
 
     def total(name: str) -> str:
-        return fixed(money[name] if money else ZERO)
+        if joint and name == "availableBalance":
+            return fixed(counted[0][name])  # every asset shows what all of them leave
+        return fixed(sum((money[name] for money in counted), ZERO))
 
     return {
         "totalInitialMargin": total("initialMargin"),
@@ -350,12 +358,22 @@ def _commission_rate(desk: Desk, params: Params) -> Body:
     }
 
 
+def _income_window(desk: Desk, params: Params) -> tuple[int, int]:
+    """Any span of the last three months; without times the last seven days. ApiError -1023."""
+    now = desk.now_ms()
+    end = params.integer("endTime", now)
+    start = params.integer("startTime", end - WEEK_MS)
+    if start > end:
+        raise refuse(-1023)
+    return max(start, now - HISTORY_MS), end
+
+
 def _income(desk: Desk, params: Params) -> Body:
-    """Oldest first; without `startTime` the newest rows of the last seven days."""
+    """Oldest first, of three months; without `startTime` the newest rows of the last seven days."""
     symbol = params.optional_symbol(desk.exchange.markets)
     kind = params.optional("incomeType")
     limit = params.limit(100, 1000)
-    start, end = window(desk, params)
+    start, end = _income_window(desk, params)
     rows = [
         wire.income_row(row)
         for row in desk.exchange.ledger.income
@@ -423,19 +441,37 @@ def _set_fee_burn(desk: Desk, params: Params) -> Body:
 def _move_margin(desk: Desk, params: Params) -> Body:
     symbol = params.symbol(desk.exchange.markets)
     amount, kind = params.decimal("amount"), params.integer("type")
-    if kind not in (1, 2):
+    if kind not in _MOVES:
         raise ApiError(-1130, "Data sent for parameter 'type' is not valid.")
     side = params.optional("positionSide") or PositionSide.BOTH.value
     if side not in {row.side.value for row in _listed(desk, symbol)}:
         raise refuse(-4061)
     position = desk.exchange.ledger.position(symbol, PositionSide(side))
-    desk.exchange.risk.move_margin(position, amount, add=kind == 1)
+    desk.exchange.risk.move_margin(position, amount, add=kind == _ADD)
     return {
         "amount": float(amount),
         "code": 200,
         "msg": "Successfully modify position margin.",
         "type": kind,
     }
+
+
+def _margin_history(desk: Desk, params: Params) -> Body:
+    """Margin moved by the owner, oldest first."""
+    symbol = params.symbol(desk.exchange.markets)
+    kind = params.optional_integer("type")
+    if kind not in (None, *_MOVES):
+        raise ApiError(-1130, "Data sent for parameter 'type' is not valid.")
+    limit = params.limit(500, 500)
+    start, end = window(desk, params, _MONTH_MS)
+    rows = [
+        wire.margin_row(row)
+        for row in desk.exchange.ledger.margin_moves
+        if row.symbol == symbol
+        and start <= row.time_ms <= end
+        and (kind is None or row.added == (kind == _ADD))
+    ]
+    return rows[-limit:]
 
 
 def _adl_quantile(desk: Desk, params: Params) -> Body:
@@ -466,6 +502,17 @@ def _restrictions(_desk: Desk, _params: Params) -> Body:
         "enableSpotAndMarginTrading": False,
         "enablePortfolioMarginTrading": False,
     }
+
+
+def _transfer(desk: Desk, params: Params) -> Body:
+    """From or to the owner's spot wallet, which has whatever is asked of it."""
+    kind, amount = params.text("type"), params.decimal("amount")
+    if kind not in (_INTO, _OUT_OF):
+        raise ApiError(-1130, "Data sent for parameter 'type' is not valid.")
+    if amount <= 0:
+        raise refuse(-4055)
+    signed = amount if kind == _INTO else -amount
+    return {"tranId": desk.exchange.transfer(params.text("asset"), signed)}
 
 
 def _no_rows(_desk: Desk, _params: Params) -> Body:
@@ -506,6 +553,7 @@ ROUTES = (
     RestRoute("POST", "/fapi/v1/leverage", _set_leverage, _S),
     RestRoute("POST", "/fapi/v1/marginType", _set_margin_type, _S),
     RestRoute("POST", "/fapi/v1/positionMargin", _move_margin, _S),
+    RestRoute("GET", "/fapi/v1/positionMargin/history", _margin_history, _S),
     RestRoute("GET", "/fapi/v1/positionSide/dual", _get_position_mode, _S, flat(30)),
     RestRoute("POST", "/fapi/v1/positionSide/dual", _set_position_mode, _S),
     RestRoute("GET", "/fapi/v1/multiAssetsMargin", _get_multi_assets, _S, flat(30)),
@@ -514,8 +562,9 @@ ROUTES = (
     RestRoute("GET", "/fapi/v1/feeBurn", _fee_burn, _S, flat(30)),
     RestRoute("POST", "/fapi/v1/feeBurn", _set_fee_burn, _S),
     RestRoute("GET", "/fapi/v1/adlQuantile", _adl_quantile, _S, flat(5)),
-    RestRoute("GET", "/fapi/v1/apiTradingStatus", _trading_status, _S),
+    RestRoute("GET", "/fapi/v1/apiTradingStatus", _trading_status, _S, by_symbol(1, 10)),
     RestRoute("GET", "/sapi/v1/account/apiRestrictions", _restrictions, _S),
+    RestRoute("POST", "/sapi/v1/asset/transfer", _transfer, _S),
     RestRoute("GET", "/sapi/v1/capital/config/getall", _no_rows, _S),
     RestRoute("POST", "/fapi/v1/listenKey", _open_key, _K),
     RestRoute("PUT", "/fapi/v1/listenKey", _keep_key, _K),

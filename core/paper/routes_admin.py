@@ -41,8 +41,8 @@ class ActionRequest(msgspec.Struct, forbid_unknown_fields=True):
     `disconnect` cuts sockets and `freeze` leaves them open but silent (`route` empty: all of
     them), `ban` answers 418 for `ms`, `hide_algos` lets GET algoOrder find conditional orders only
     `ms` after their acceptance (0: at once), `liquidate` takes the position of `symbol` over, `adl`
-    deleverages it, `shock` lets its price jump to `price` until the feed's next one, `delist` makes
-    it close-only.
+    deleverages it, `shock` lets its price jump to `price` until the feed's next one, `basis` keeps
+    its mark price `ratio` of the last price away from it (0: none), `delist` makes it close-only.
     """
 
     action: Literal[
@@ -54,16 +54,21 @@ class ActionRequest(msgspec.Struct, forbid_unknown_fields=True):
         "liquidate",
         "adl",
         "shock",
+        "basis",
         "delist",
     ]
     route: Literal["", "public", "market", "private"] = ""
     symbol: str = ""
     ms: int = 0
     price: Decimal = ZERO
+    ratio: Decimal = ZERO
 
 
 class ManualRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """A manual operation with the parameters of the REST call of the same kind."""
+    """A manual operation with the parameters of the REST call of the same kind.
+
+    `transfer` takes `asset` and `amount`, which is negative for money that leaves.
+    """
 
     op: Literal[
         "order",
@@ -75,6 +80,7 @@ class ManualRequest(msgspec.Struct, forbid_unknown_fields=True):
         "margin_type",
         "position_mode",
         "multi_assets",
+        "transfer",
     ]
     params: dict[str, str]
 
@@ -161,22 +167,32 @@ class Admin:
     def _act_on_symbol(self, wish: ActionRequest) -> None:
         if wish.symbol not in self._exchange.markets:
             raise refuse(-1121)
+        market = self._exchange.markets[wish.symbol]
         if wish.action in ("liquidate", "adl"):
             how: Literal["liquidate", "adl"] = "adl" if wish.action == "adl" else "liquidate"
             self._exchange.risk.force(wish.symbol, how)
         elif wish.action == "delist":
-            market = self._exchange.markets[wish.symbol]
             market.close_only = True
             self._market.contract_changed(market)
+        elif wish.action == "basis":
+            if abs(wish.ratio) >= 1:
+                raise ApiError(-1130, "Data sent for parameter 'ratio' is not valid.")
+            market.basis = wish.ratio
+            self._jump(wish.symbol, market.price)
         elif wish.price <= 0:
             raise refuse(-4001)
         else:
-            now = self._exchange.now_ms()
-            self._tick(Tick(wish.symbol, now, wish.price, ZERO, gap=True))
+            self._jump(wish.symbol, wish.price)
+
+    def _jump(self, symbol: str, price: Decimal) -> None:
+        self._tick(Tick(symbol, self._exchange.now_ms(), price, ZERO, gap=True))
 
     def _by_hand(self, body: str) -> object:
         wish = msgspec.json.decode(body, type=ManualRequest)
         params = Params(wish.params)
+        if wish.op == "transfer":
+            number = self._exchange.transfer(params.text("asset"), params.decimal("amount"))
+            return {"tranId": number}
         if wish.op in ("leverage", "margin_type", "position_mode", "multi_assets"):
             self._set(wish.op, params)
             return {"code": 200, "msg": "success"}

@@ -296,12 +296,12 @@ def _premium_index(desk: Desk, params: Params) -> Body:
 
     def row(market: Market) -> Row:
         due = desk.exchange.next_funding_ms(now)
-        price = fixed(market.mark)
+        index = fixed(market.index)
         return {
             "symbol": market.symbol,
-            "markPrice": price,
-            "indexPrice": price,
-            "estimatedSettlePrice": price,
+            "markPrice": fixed(market.mark),
+            "indexPrice": index,
+            "estimatedSettlePrice": index,
             "lastFundingRate": fixed(desk.exchange.funding_rate(market.symbol, due)),
             "interestRate": "0.00010000",
             "nextFundingTime": due,

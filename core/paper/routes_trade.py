@@ -10,17 +10,18 @@ from core.domain.enums import OrderKind, TimeInForce
 from core.paper import wire
 from core.paper.errors import ApiError, missing, refuse
 from core.paper.limits import Security
-from core.paper.orders_in import algo_spec, amendment, order_spec
+from core.paper.orders_in import ALGO_TYPE, algo_spec, amendment, order_spec
 from core.paper.params import Params
 from core.paper.records import AlgoOrder, Order, Trade
 from core.paper.routing import Body, Desk, RestRoute, by_symbol, flat
 
 _BATCH_PLACE = 5
 _BATCH_CANCEL = 10
-_WEEK_MS = 7 * 86_400_000
+_DAY_MS = 86_400_000
+WEEK_MS = 7 * _DAY_MS
 _MAX_ROWS = 1000
-_UNFILLED_MS = 3 * 86_400_000
-_HISTORY_MS = 90 * 86_400_000
+_UNFILLED_MS = 3 * _DAY_MS
+HISTORY_MS = 90 * _DAY_MS
 _FORCED_PREFIXES = {"": "", "LIQUIDATION": "autoclose-", "ADL": "adl_autoclose"}
 _ALL_CANCELLED: Mapping[str, object] = {
     "code": 200,
@@ -120,11 +121,11 @@ def _force_orders(desk: Desk, params: Params) -> Body:
 
 
 def _remembered(order: Order, now: int) -> bool:
-    """Orders that ended without a fill are shown for 3 days, all others for 90."""
+    """Orders that ended without a fill are shown for 3 days after their making, others for 90."""
     if order.state.is_open:
         return True
-    age = now - order.updated_ms
-    return age <= (_HISTORY_MS if order.executed else _UNFILLED_MS)
+    age = now - order.created_ms
+    return age <= (HISTORY_MS if order.executed else _UNFILLED_MS)
 
 
 def _get(desk: Desk, params: Params) -> Body:
@@ -169,16 +170,18 @@ def _order_id(order: Order) -> int:
     return order.order_id
 
 
-def window(desk: Desk, params: Params) -> tuple[int, int]:
-    """startTime and endTime, at most seven days apart. Raises ApiError -4165."""
+def window(desk: Desk, params: Params, longest_ms: int = WEEK_MS) -> tuple[int, int]:
+    """startTime and endTime, at most `longest_ms` apart. Raises ApiError -1023, -4165."""
     end = params.optional_integer("endTime")
     start = params.optional_integer("startTime")
     if start is None:
-        start = (end if end is not None else desk.now_ms()) - _WEEK_MS
+        start = (end if end is not None else desk.now_ms()) - longest_ms
     if end is None:
-        end = start + _WEEK_MS
-    if end - start > _WEEK_MS:
-        raise ApiError(-4165, "Maximum time interval is 7 days.")
+        end = start + longest_ms
+    if start > end:
+        raise refuse(-1023)
+    if end - start > longest_ms:
+        raise ApiError(-4165, f"Maximum time interval is {longest_ms // _DAY_MS} days.")
     return start, end
 
 
@@ -201,13 +204,13 @@ def _newest(
 
 def _user_trades(desk: Desk, params: Params) -> Body:
     """With a time window the oldest rows of it; with `fromId` from there on; else the newest."""
-    symbol = params.optional_symbol(desk.exchange.markets)
+    symbol = params.symbol(desk.exchange.markets)
     order_id = params.optional_integer("orderId")
     rows = [
         trade
         for trade in desk.exchange.ledger.trades
-        if symbol in (None, trade.symbol)
-        and desk.now_ms() - trade.time_ms <= _HISTORY_MS
+        if symbol == trade.symbol
+        and desk.now_ms() - trade.time_ms <= HISTORY_MS
         and (order_id is None or trade.order_id == order_id)
     ]
     return [wire.trade_row(trade) for trade in _pick_trades(desk, params, rows)]
@@ -329,14 +332,16 @@ def _algo_remembered(algo: AlgoOrder, now: int) -> bool:
     if algo.is_waiting or (algo.order is not None and algo.order.state.is_open):
         return True
     filled = algo.order is not None and algo.order.executed
-    return now - algo.updated_ms <= (_HISTORY_MS if filled else _UNFILLED_MS)
+    return now - algo.created_ms <= (HISTORY_MS if filled else _UNFILLED_MS)
 
 
 def _open_algos(desk: Desk, params: Params) -> Body:
     symbol = params.optional_symbol(desk.exchange.markets)
     wanted = params.optional_integer("algoId")
+    if params.optional("algoType") not in (None, ALGO_TYPE):
+        return []
     return [
-        wire.algo_row(algo)
+        {**wire.algo_row(algo), "isActivated": algo.activated}
         for algo in desk.exchange.algos.waiting(symbol)
         if wanted is None or algo.algo_id == wanted
     ]

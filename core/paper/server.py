@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import parse_qsl
 
@@ -39,6 +40,7 @@ from core.paper.tape import TradeTape
 from core.paper.user_stream import UserStream
 from core.paper.ws_api import WsApi
 
+_NOTHING: Mapping[str, Decimal] = MappingProxyType({})
 _KEEPALIVE_S = 3600.0
 _SHUTDOWN_S = 2.0
 _KEY_CHECK_S = 60.0
@@ -70,7 +72,8 @@ class PaperEndpoints:
 class PaperServer:
     """The whole exchange: feed, engine, REST, streams. Implements the feed's `FeedSink`.
 
-    Only contracts the feed has prices for are listed. `balance` is the start wallet in `quote`.
+    Only contracts the feed has prices for are listed. `balance` is the start wallet in `quote`,
+    `also` are the start wallets in other coins.
     `listener` takes the place of TCP on `host` and `port`.
     """
 
@@ -91,6 +94,7 @@ class PaperServer:
         latency_ms: int = 0,
         faults_enabled: bool = False,
         listener: Listener | None = None,
+        also: Mapping[str, Decimal] = _NOTHING,
     ) -> None:
         secret = api_secret if isinstance(api_secret, str) else api_secret.get_secret_value()
         listed = {symbol: contracts[symbol] for symbol in feed.symbols if symbol in contracts}
@@ -107,7 +111,9 @@ class PaperServer:
         self.users = UserStream(
             self.hub, self.faults, listed, clock.now_ms, chance.stream("listen-key"), self._later
         )
-        self.exchange = PaperExchange(listed, {quote: balance}, self.users, clock.now_ms, seed)
+        self.exchange = PaperExchange(
+            listed, {quote: balance, **also}, self.users, clock.now_ms, seed
+        )
         self.exchange.algos.reject_trigger = lambda algo: self.faults.for_trigger(
             algo.spec.order.symbol
         )
@@ -124,25 +130,24 @@ class PaperServer:
         self._sockets = SocketDesk(self.hub, listed, clock, supervisor)
         self._routes = {route.key: route for route in ROUTES}
         self._ws_api = WsApi(self._desk, self._routes, self._gate, self.limits, self.faults, clock)
-        self._admin = (
-            Admin(
-                self.exchange,
-                self.faults,
-                self.hub,
-                self.users,
-                self.limits,
-                self.market,
-                self.on_tick,
-            )
-            if faults_enabled
-            else None
-        )
+        self._admin = self._rehearsals() if faults_enabled else None
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._delayed = 0
         self._quote = quote
         self.requests: Counter[str] = Counter()
         self.finished = asyncio.Event()
+
+    def _rehearsals(self) -> Admin:
+        return Admin(
+            self.exchange,
+            self.faults,
+            self.hub,
+            self.users,
+            self.limits,
+            self.market,
+            self.on_tick,
+        )
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -258,6 +263,9 @@ class PaperServer:
 
     def funding_total(self, asset: str) -> Decimal:
         return self.ledger.wallets[asset].funding
+
+    def transfers_total(self, asset: str) -> Decimal:
+        return self.ledger.wallets[asset].transfers
 
     def positions(self) -> list[Position]:
         """Open positions."""

@@ -15,6 +15,7 @@ from core.paper.records import (
     AlgoOrder,
     Amendment,
     Income,
+    MarginMove,
     Order,
     OrderState,
     Position,
@@ -76,7 +77,7 @@ def order_reply(order: Order, *, ack: bool = False) -> Row:
         "priceProtect": spec.price_protect,
         "origType": spec.kind.value,
         "priceMatch": spec.price_match,
-        "selfTradePreventionMode": spec.stp_mode,
+        "selfTradePreventionMode": spec.stp_mode.value,
         "goodTillDate": spec.good_till_ms,
         "updateTime": order.created_ms if ack else order.updated_ms,
     }
@@ -123,6 +124,19 @@ def trade_row(trade: Trade) -> Row:
     }
 
 
+def margin_row(row: MarginMove) -> Row:
+    """Row of GET positionMargin/history."""
+    return {
+        "symbol": row.symbol,
+        "type": 1 if row.added else 2,
+        "deltaType": "USER_ADJUST",
+        "amount": plain(row.amount),
+        "asset": row.asset,
+        "time": row.time_ms,
+        "positionSide": row.side.value,
+    }
+
+
 def income_row(row: Income) -> Row:
     return {
         "symbol": row.symbol,
@@ -157,7 +171,7 @@ def algo_reply(algo: AlgoOrder) -> Row:
         "triggerPrice": plain(algo.spec.trigger),
         "price": plain(order.price),
         "icebergQuantity": None,
-        "selfTradePreventionMode": order.stp_mode,
+        "selfTradePreventionMode": order.stp_mode.value,
         "workingType": order.working_type.value,
         "priceMatch": order.price_match,
         "closePosition": order.close_position,
@@ -234,7 +248,7 @@ def order_event(order: Order, execution: ExecutionType, trade: Trade | None, now
         "pP": spec.price_protect,
         "si": 0,
         "ss": 0,
-        "V": spec.stp_mode,
+        "V": spec.stp_mode.value,
         "pm": spec.price_match,
         "gtd": spec.good_till_ms,
         "er": order.expiry.value,
@@ -323,7 +337,7 @@ def algo_event(algo: AlgoOrder, now_ms: int) -> Row:
     content |= {
         "tp": plain(algo.spec.trigger),
         "p": plain(order.price),
-        "V": order.stp_mode,
+        "V": order.stp_mode.value,
         "wt": order.working_type.value,
         "pm": order.price_match,
         "cp": order.close_position,

@@ -1,7 +1,7 @@
 """Builders shared by the tests of the paper exchange."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -9,14 +9,14 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from core.domain.enums import ExecutionType, OrderKind, Side, TimeInForce
+from core.domain.enums import ExecutionType, OrderKind, Side, TimeInForce, WorkingType
 from core.domain.ports import Clock
-from core.paper.contracts import build_contracts
+from core.paper.contracts import build_contracts, listed_contracts
 from core.paper.events import AccountChange, MarginCall
 from core.paper.exchange import PaperExchange
 from core.paper.limits import sign
 from core.paper.model import FeedSink, PaperCandle, Tick
-from core.paper.records import AlgoOrder, AlgoSpec, Order, OrderSpec, Trade
+from core.paper.records import AlgoOrder, AlgoSpec, Order, OrderSpec, StpMode, Trade
 from core.paper.server import PaperEndpoints, PaperServer
 
 D = Decimal
@@ -24,8 +24,10 @@ API_KEY = "paper-key"
 API_SECRET = "paper-secret"
 START_MS = 1_750_000_020_000
 """A whole minute, not a funding time."""
+ALL_CONTRACTS = listed_contracts(("USDC", "USDT"))
 CONTRACTS = build_contracts("USDC")
 BTC = "BTCUSDC"
+TETHER = "BTCUSDT"
 ADA = "ADAUSDC"
 PRICES = {BTC: D(60_000), ADA: D("0.5")}
 
@@ -106,19 +108,31 @@ class Recorder:
 class Bench:
     """An exchange without network, at a hand-driven time and price."""
 
-    def __init__(self, balance: str = "1000", seed: int = 7, isolated: bool = True) -> None:
+    def __init__(
+        self,
+        balance: str = "1000",
+        seed: int = 7,
+        isolated: bool = True,
+        also: Mapping[str, str] | None = None,
+    ) -> None:
+        """`also` are start wallets of further coins, whose BTC contract trades too."""
         self.now = START_MS
         self.events = Recorder()
-        listed = {symbol: CONTRACTS[symbol] for symbol in PRICES}
+        wallets = {"USDC": balance, **(also or {})}
+        prices = PRICES | {f"BTC{coin}": PRICES[BTC] for coin in also or {}}
+        listed = {symbol: ALL_CONTRACTS[symbol] for symbol in prices}
         self.exchange = PaperExchange(
-            listed, {"USDC": D(balance)}, self.events, lambda: self.now, seed
+            listed, {coin: D(text) for coin, text in wallets.items()}, self.events, self.time, seed
         )
-        for symbol, price in PRICES.items():
+        for symbol, price in prices.items():
             self.exchange.set_price(symbol, price, self.now)
             if isolated:
                 self.exchange.set_isolated(symbol, isolated=True)
         self.events.log.clear()
         self._ids = 0
+
+    def time(self) -> int:
+        return self.now
 
     def tick(
         self, price: str, symbol: str = BTC, *, gap: bool = False, volume: str = "1", ms: int = 1000
@@ -143,6 +157,7 @@ class Bench:
         tif: TimeInForce = TimeInForce.GTC,
         reduce_only: bool = False,
         symbol: str = BTC,
+        stp_mode: StpMode = StpMode.EXPIRE_MAKER,
     ) -> OrderSpec:
         return OrderSpec(
             symbol=symbol,
@@ -153,6 +168,7 @@ class Bench:
             price=D(price),
             reduce_only=reduce_only,
             client_id=self.client_id(),
+            stp_mode=stp_mode,
         )
 
     def market(self, side: Side, quantity: str, **options: object) -> Order:
@@ -174,6 +190,8 @@ class Bench:
         activate: str = "0",
         callback: str = "0",
         symbol: str = BTC,
+        working_type: WorkingType = WorkingType.CONTRACT_PRICE,
+        price_protect: bool = False,
     ) -> AlgoOrder:
         order = OrderSpec(
             symbol=symbol,
@@ -185,14 +203,16 @@ class Bench:
             reduce_only=reduce_only or close_position,
             client_id=self.client_id(),
             close_position=close_position,
+            working_type=working_type,
+            price_protect=price_protect,
         )
         return self.exchange.algos.place(AlgoSpec(order, D(trigger), D(activate), D(callback)))
 
     def position(self, symbol: str = BTC) -> Decimal:
         return self.exchange.ledger.positions[symbol].quantity
 
-    def wallet(self) -> Decimal:
-        return self.exchange.ledger.wallets["USDC"].balance
+    def wallet(self, asset: str = "USDC") -> Decimal:
+        return self.exchange.ledger.wallets[asset].balance
 
 
 @dataclass

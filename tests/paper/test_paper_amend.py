@@ -170,7 +170,7 @@ async def test_unfilled_orders_are_forgotten_after_three_days(venue: Venue) -> N
     orders = venue.server.exchange.matcher.orders
     old = venue.clock.now_ms() - 4 * 86_400_000
     for order in orders.values():
-        order.updated_ms = old
+        order.created_ms = old
     assert (await venue.call("GET", PATH, symbol=BTC, orderId=gone["orderId"]))[1]["code"] == -2013
     status, _ = await venue.call("GET", PATH, symbol=BTC, orderId=filled["orderId"])
     assert status == 200
