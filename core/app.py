@@ -143,8 +143,9 @@ class Application:
 
     async def run(self) -> ExitCode:
         signals = StopSignals(asyncio.get_running_loop(), self._force)
-        signals.install()
-        self._supervisor.spawn("signals", lambda: self._wait_signal(signals))
+        if self._surroundings.signals:
+            signals.install()
+            self._supervisor.spawn("signals", lambda: self._wait_signal(signals))
         try:
             return await self._run()
         except BotError:

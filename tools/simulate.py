@@ -1,8 +1,9 @@
 """`python -m tools.simulate`: weeks of the whole daemon in minutes, with faults (floor 8).
 
 Every seed is one world: the real daemon against the paper exchange on virtual time, with the faults
-the seed draws. The same seed gives the same run. Exit code 1 when an invariant was violated or when
-a kind of fault that was planned never took effect in the whole campaign.
+the seed draws. The same seed gives the same run. `--week` plays days on end with the real strategy
+instead. Exit code 1 when an invariant was violated or when a kind of fault that was planned never
+took effect in the whole campaign; Ctrl-C and SIGTERM end the campaign after telling what is known.
 """
 
 import argparse
@@ -11,15 +12,20 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 # Run as a file (python tools/simulate.py) the folder above is not on the path.
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from core.kernel.signals import interruptible
 from core.simulation.schedule import FaultKind
 from tools.simulation.campaign import SeedResult, run_seed
 from tools.simulation.crashes import explore
+from tools.simulation.week import Week, WeekResult
+
+_STOPPED = 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,6 +38,17 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         metavar="N",
         help="kill at N steps of each seed's first entry instead of drawing faults",
+    )
+    made.add_argument(
+        "--week",
+        type=float,
+        nargs="?",
+        const=7.0,
+        metavar="DAYS",
+        help="days (7) of the real strategy with what a real week has",
+    )
+    made.add_argument(
+        "--symbols", type=int, default=35, metavar="N", help="contracts of a --week (35)"
     )
     made.add_argument("--folder", type=Path, metavar="DIR", help="files of the runs are kept there")
     made.add_argument("--json", action="store_true", help="print the results as JSON")
@@ -114,13 +131,77 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"--seeds: {error}", file=sys.stderr)
         return 2
     folder = args.folder or Path(tempfile.mkdtemp(prefix="simulation-"))
-    if args.crashes:
-        return crash(seeds, args.crashes, folder)
-    return campaign(args, seeds, folder)
+    with interruptible():
+        try:
+            if args.crashes:
+                return crash(seeds, args.crashes, folder)
+            if args.week is not None:
+                return week(args, seeds[0], folder)
+            return campaign(args, seeds, folder)
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            return _STOPPED
+
+
+def week(args: argparse.Namespace, seed: int, folder: Path) -> int:
+    """Days on end; 1 when something was violated."""
+
+    def tell(line: str) -> None:
+        if not args.json:
+            print(line, file=out, flush=True)
+
+    out = sys.stdout  # what the daemon says goes elsewhere while it runs
+    try:
+        result = Week(seed, args.week, args.symbols, tell).run(folder / "week")
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(week_json(result) if args.json else week_table(result))
+    return 1 if result.violations else 0
+
+
+def week_table(result: WeekResult) -> str:
+    growth = "not measured" if result.growth is None else f"{result.growth:+.2%}"
+    shares = ", ".join(f"{share} {part:.0%}" for share, part in result.shares.items())
+    faults = ", ".join(f"{kind} {count}" for kind, count in sorted(result.faults.items()))
+    lines = [
+        f"{result.days:g} days, {result.symbols} symbols: {result.trades} trades, {result.fills} "
+        f"fills, {result.lives} lives, {result.real_s:.0f} s",
+        f"  faults       {faults}",
+        f"  reconciles   {result.reconciles}, of which {result.repairs} found something to mend",
+        f"  comparisons  {result.comparisons} of the database with the exchange",
+        f"  memory       {growth} after the first day of the last life",
+        f"  time         {shares}",
+        *(f"  {violation}" for violation in result.violations),
+        f"  timeline {result.timeline}",
+    ]
+    return "\n".join(lines)
+
+
+def week_json(result: WeekResult) -> str:
+    row = asdict(result)
+    row["violations"] = [str(violation) for violation in result.violations]
+    row["timeline"] = str(result.timeline)
+    row["growth"] = result.growth
+    return json.dumps(row, indent=2)
 
 
 def campaign(args: argparse.Namespace, seeds: range, folder: Path) -> int:
-    results = []
+    """Seed after seed; 1 when one was violated, or a kind of fault never took effect."""
+    results: list[SeedResult] = []
+    try:
+        play(args, seeds, folder, results)
+    except KeyboardInterrupt:
+        if results and not args.json:
+            print(table(results))
+        raise
+    print(as_json(results) if args.json else table(results))
+    broken = any(result.violations for result in results)
+    return 1 if broken or (len(results) > 1 and never_fired(results)) else 0
+
+
+def play(args: argparse.Namespace, seeds: range, folder: Path, results: list[SeedResult]) -> None:
+    """Run the seeds into `results`, a line for each."""
     for seed in seeds:
         result = run_seed(
             seed, args.hours, folder / f"seed-{seed}", keep_timeline=args.replay is not None
@@ -130,9 +211,6 @@ def campaign(args: argparse.Namespace, seeds: range, folder: Path) -> int:
             print(row(result), flush=True)
             if result.timeline is not None:
                 print(report(result, args.hours), flush=True)
-    print(as_json(results) if args.json else table(results))
-    broken = any(result.violations for result in results)
-    return 1 if broken or (len(results) > 1 and never_fired(results)) else 0
 
 
 def crash(seeds: range, points: int, folder: Path) -> int:

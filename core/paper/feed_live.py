@@ -18,7 +18,7 @@ from core.domain.ports import Clock
 from core.kernel.supervisor import Supervisor
 from core.paper.candles import CandleBook
 from core.paper.model import FeedSink, PaperCandle, Tick
-from core.paper.public_data import KlineEvent, PublicData, StreamRow
+from core.paper.public_data import KlineEvent, Limited, PublicData, StreamRow, minute_of
 
 MINUTE_MS = 60_000
 OFFSETS_MS = (0, 20_000, 40_000, 59_900)
@@ -144,24 +144,17 @@ class LiveFeed:
         return {symbol: self._recent(symbol, _SAMPLE_MINUTES) for symbol in self._progress}
 
     def _recent(self, symbol: str, count: int) -> tuple[PaperCandle, ...]:
-        return tuple(
-            PaperCandle(
-                symbol,
-                k.open_ms,
-                k.open,
-                k.high,
-                k.low,
-                k.close,
-                k.volume,
-                k.quote_volume,
-                k.trades,
-            )
-            for k in self._past.klines(symbol, "1m", limit=count, now_ms=self._start)
-        )
+        rows = self._past.klines(symbol, "1m", limit=count, now_ms=self._start)
+        return tuple(minute_of(symbol, row) for row in rows)
 
     async def run(self, sink: FeedSink, clock: Clock) -> None:
-        """Deliver until cancelled, reconnecting with growing, jittered pauses."""
+        """Deliver until cancelled, reconnecting with growing, jittered pauses.
+
+        A server that limits or bans this address is left alone for as long as it asks. Each
+        interruption is reported with its reason, and so is its end.
+        """
         pause = _FIRST_PAUSE_S
+        lost: float | None = None
         async with self._sessions() as session:
             data = PublicData(session, self._rest_url, self._ws_url)
             while True:
@@ -172,8 +165,15 @@ class LiveFeed:
                         while True:
                             await self._take(await stream.next(), data, sink)
                             pause = _FIRST_PAUSE_S
+                            if lost is not None:
+                                away = clock.monotonic() - lost
+                                self._report(f"live prices are back after {away:.0f} s")
+                                lost = None
                 except RetryLater as error:
                     wait = pause * self._chance.uniform(0.5, 1.5)
+                    if isinstance(error, Limited):
+                        wait += error.wait_s
+                    lost = clock.monotonic() if lost is None else lost
                     self._report(f"live prices interrupted, next try in {wait:.1f} s: {error}")
                 await clock.sleep(wait)
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
@@ -189,7 +189,7 @@ class LiveFeed:
         for tick in _ticks(event, progress):
             sink.on_tick(tick)
         if row.closed:
-            sink.on_minute(row.candle(event.symbol))
+            sink.on_minute(minute_of(event.symbol, row))
             self._progress[event.symbol] = _Progress(row.open_ms + MINUTE_MS)
 
     async def _play_missed(

@@ -5,10 +5,11 @@ stream. Every wait has a time limit; every failure is a `RetryLater` that names 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import TypeVar
+from http import HTTPStatus
+from typing import Protocol, TypeVar
 
 import aiohttp
 import msgspec
@@ -22,8 +23,57 @@ PAGE = 1500
 REQUEST_TIMEOUT_S = 10.0
 SILENCE_S = 30.0
 """While anything trades a push comes every 250 ms: a stream this long without a word is dead."""
+BANNED = 418
+"""Status of an address that went on after 429."""
+LEAVE_ALONE_S = {HTTPStatus.TOO_MANY_REQUESTS: 60.0, BANNED: 120.0}
+"""How long to stay away when the server does not say: its minute, its shortest ban."""
 T = TypeVar("T")
 _FAILURES = (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError)
+
+
+class Limited(RateLimited):
+    """429 or 418; `wait_s` is how long the server wants to be left alone."""
+
+    def __init__(self, address: str, status: int, headers: Mapping[str, str]) -> None:
+        given = headers.get("Retry-After", "")
+        self.wait_s = float(given) if given.isdecimal() else LEAVE_ALONE_S[status]
+        word = "banned" if status == BANNED else "rate limited"
+        super().__init__(f"{address}: {word} for {self.wait_s:g} s", status=status)
+
+
+class MinuteRow(Protocol):
+    """Anything that has the columns of a minute."""
+
+    @property
+    def open_ms(self) -> int: ...
+    @property
+    def open(self) -> Decimal: ...
+    @property
+    def high(self) -> Decimal: ...
+    @property
+    def low(self) -> Decimal: ...
+    @property
+    def close(self) -> Decimal: ...
+    @property
+    def volume(self) -> Decimal: ...
+    @property
+    def quote_volume(self) -> Decimal: ...
+    @property
+    def trades(self) -> int: ...
+
+
+def minute_of(symbol: str, row: MinuteRow) -> PaperCandle:
+    return PaperCandle(
+        symbol,
+        row.open_ms,
+        row.open,
+        row.high,
+        row.low,
+        row.close,
+        row.volume,
+        row.quote_volume,
+        row.trades,
+    )
 
 
 class RestRow(msgspec.Struct, array_like=True, frozen=True):
@@ -39,19 +89,6 @@ class RestRow(msgspec.Struct, array_like=True, frozen=True):
     quote_volume: Decimal
     trades: int
 
-    def candle(self, symbol: str) -> PaperCandle:
-        return PaperCandle(
-            symbol,
-            self.open_ms,
-            self.open,
-            self.high,
-            self.low,
-            self.close,
-            self.volume,
-            self.quote_volume,
-            self.trades,
-        )
-
 
 class StreamRow(msgspec.Struct, frozen=True):
     """`k` of a kline event."""
@@ -65,19 +102,6 @@ class StreamRow(msgspec.Struct, frozen=True):
     quote_volume: Decimal = msgspec.field(name="q")
     trades: int = msgspec.field(name="n")
     closed: bool = msgspec.field(name="x")
-
-    def candle(self, symbol: str) -> PaperCandle:
-        return PaperCandle(
-            symbol,
-            self.open_ms,
-            self.open,
-            self.high,
-            self.low,
-            self.close,
-            self.volume,
-            self.quote_volume,
-            self.trades,
-        )
 
 
 class KlineEvent(msgspec.Struct, frozen=True):
@@ -147,7 +171,8 @@ class PublicData:
                 "limit": str(PAGE),
             }
             rows = self._decoded(_ROWS, await self._get(path, query), path)
-            found += [row.candle(symbol) for row in rows if since_ms <= row.open_ms < before_ms]
+            wanted = (row for row in rows if since_ms <= row.open_ms < before_ms)
+            found += [minute_of(symbol, row) for row in wanted]
             if len(rows) < PAGE:
                 break
             since_ms = rows[-1].open_ms + MINUTE_MS
@@ -161,6 +186,10 @@ class PublicData:
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 socket = await self._session.ws_connect(address, autoping=True, max_msg_size=2**20)
+        except aiohttp.WSServerHandshakeError as error:
+            if error.status in LEAVE_ALONE_S:
+                raise Limited(self._ws, error.status, error.headers or {}) from error
+            raise RetryLater(f"{self._ws}: no stream", status=error.status) from error
         except _FAILURES as error:
             raise RetryLater(f"{self._ws}: no stream: {_reason(error)}") from error
         try:
@@ -179,9 +208,9 @@ class PublicData:
                 body = await answer.read()
         except _FAILURES as error:
             raise RetryLater(f"{self._rest}{path}: {_reason(error)}") from error
-        if answer.status in (418, 429):
-            raise RateLimited(f"{self._rest}{path}: rate limited", status=answer.status)
-        if answer.status != 200:
+        if answer.status in LEAVE_ALONE_S:
+            raise Limited(self._rest + path, answer.status, answer.headers)
+        if answer.status != HTTPStatus.OK:
             text = body[:200].decode("utf-8", "replace")
             raise RetryLater(f"{self._rest}{path}: {text}", status=answer.status)
         return body

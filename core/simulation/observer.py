@@ -30,6 +30,9 @@ from core.ids import parse_client_id
 NAKED_LIMIT_S = 2.5
 """2 s from when the fill is known, and what the news may travel."""
 _TOLERANCE_S = 1e-6
+_WORDS = (b'"order.', b'"alert"', b'"reconcile.repair"', b'"position.closed"')
+SETTLED_S = 40.0
+"""After so long without trouble nothing may be left that a reconcile, every 30 s, has to mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,10 @@ class AuditFiles:
         self.intents: dict[str, None] = {}
         self.outcomes: dict[str, None] = {}
         self.failures: list[str] = []
+        self.repairs: list[str] = []
+        """What reconciles found and mended."""
+        self.closed = 0
+        """Positions that were closed."""
         self._read: dict[int, int] = {}
 
     def refresh(self, folder: Path) -> None:
@@ -118,7 +125,7 @@ class AuditFiles:
                 self._take(line)
 
     def _take(self, line: bytes) -> None:
-        if b'"order.' not in line and b'"alert"' not in line:
+        if not any(word in line for word in _WORDS):
             return
         record = json.loads(line)
         action, client_id = record["action"], record.get("client_id")
@@ -126,6 +133,10 @@ class AuditFiles:
             self.intents[client_id] = None
         elif client_id is not None and action not in ("order.sent", "order.fill"):
             self.outcomes[client_id] = None
+        elif action == "reconcile.repair":
+            self.repairs.append(str(record["detail"]))
+        elif action == "position.closed":
+            self.closed += 1
         elif action == "alert" and str(record.get("key", "")).startswith("task:"):
             self.failures.append(str(record["text"]))
 
@@ -216,6 +227,29 @@ class Observer:
         if holder != key and symbol in self._books.positions():
             self.blame("INV-02", f"{symbol} a second entry filled into an open position")
         self._holder[symbol] = key
+
+    @property
+    def settled(self) -> bool:
+        """True when nothing has disturbed the daemon for `SETTLED_S`."""
+        now = self._time()
+        return self.calm.between(now - SETTLED_S, now) >= SETTLED_S - _TOLERANCE_S
+
+    def read_files(self) -> None:
+        """Take in what the daemon has written. INV-05: nothing to mend where nothing happened."""
+        known = len(self.audit.repairs)
+        self.audit.refresh(self._audit_folder())
+        if self.settled:
+            for text in self.audit.repairs[known:]:
+                self.blame("INV-05", f"a reconcile without trouble before it: {text}")
+
+    def compare(self, booked: Mapping[str, Decimal]) -> None:
+        """INV-05 by the database: it holds the positions that the exchange holds."""
+        held = self._books.positions()
+        for symbol in sorted({*booked, *held}):
+            ours, theirs = booked.get(symbol, ZERO), held.get(symbol, ZERO)
+            if ours != theirs:
+                text = f"{symbol} {to_wire(theirs)} at the exchange, {to_wire(ours)} in the books"
+                self.blame("INV-05", text)
 
     def look(self) -> None:
         """Compare positions with stops; to be called after every change and now and then."""

@@ -11,6 +11,7 @@ from random import Random
 
 from core.kernel.chance import Chance
 
+QUOTE = "USDC"
 WARM_UP_S = 90.0
 HEAL_S = 180.0
 _LEAST_PER_HOUR, _MOST_PER_HOUR = 1.0, 12.0
@@ -41,6 +42,7 @@ class FaultKind(StrEnum):
     KEY_EXPIRED = "F19 listen key expires"
     STREAMS_CUT = "F20 all streams cut"
     MARKET_SILENT = "F23 market stream silent"
+    MAINTENANCE = "F24 maintenance"
     SWIZZLE = "F24 links cut one by one"
     STOP_REFUSED = "F26 stop refused"
     TRIGGER_REJECTED = "F27 stop rejected at trigger"
@@ -63,6 +65,7 @@ _SELDOM = {
     FaultKind.KILL: 0.5,
     FaultKind.STOP: 0.2,
     FaultKind.SWIZZLE: 0.4,
+    FaultKind.MAINTENANCE: 0.2,
     FaultKind.LIQUIDATED: 0.3,
     FaultKind.CLOCK_STEP: 0.3,
     FaultKind.PAUSE: 0.3,
@@ -73,11 +76,15 @@ _SELDOM = {
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """One fault at `at` (virtual seconds). `draw` in [0, 1) decides its details."""
+    """One fault at `at` (virtual seconds). `draw` in [0, 1) decides its details.
+
+    `seconds` is how long it lasts, where that is not left to the draw.
+    """
 
     at: float
     kind: FaultKind
     draw: float
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,7 @@ class Script:
     guarded: bool
     """The risk guard keeps its limits of the day; otherwise losses do not end the trading."""
     strikes: tuple[Strike, ...]
+    quote: str = QUOTE
 
     @property
     def seconds(self) -> float:
@@ -106,7 +114,6 @@ class Script:
 def write_script(
     seed: int,
     hours: float,
-    quote: str,
     kinds: tuple[FaultKind, ...] | None = None,
     intensity: float = 1.0,
 ) -> Script:
@@ -120,7 +127,7 @@ def write_script(
     return Script(
         seed=seed,
         hours=hours,
-        symbols=tuple(f"{base}{quote}" for base in bases),
+        symbols=tuple(f"{base}{QUOTE}" for base in bases),
         tick_ms=random.choice((1_000, 2_000, 5_000, 10_000)),
         latency_ms=random.choice((1, 10, 40, 120)),
         jitter_ms=random.choice((0, 5, 60)),

@@ -59,6 +59,7 @@ class Hands:
         self.healed = False
         self._busy = False
         self._forbidden = False
+        self._asked_s: float | None = None
         self._mixed = world.chance.stream("acts")
         for name in world.network.links:
             self._normal(name)
@@ -123,6 +124,7 @@ class Hands:
         await self._world.clock.sleep(at - self._world.loop.time())
 
     def _strike(self, strike: Strike) -> None:
+        self._asked_s = strike.seconds
         rule = rule_of(strike)
         if rule is not None:
             self._plan(strike.kind, rule)
@@ -186,6 +188,19 @@ class Hands:
     def _user_down(self, draw: float) -> None:
         self._cut("private", 2 + 60 * draw * draw, FaultKind.USER_DOWN)
 
+    def _lasts(self, drawn: float) -> float:
+        """Seconds the fault under way lasts: what its strike asks for, or what was drawn."""
+        return drawn if self._asked_s is None else self._asked_s
+
+    def _maintain(self, draw: float) -> None:
+        """The exchange is away: nothing answers, every stream is closed."""
+        seconds = self._lasts(30 + 90 * draw)
+        for name in self._world.network.links:
+            self._world.network.link(name).refuse = True
+            self._for(seconds, lambda name=name: self._normal(name), calm=_HEARTBEAT_S)  # type: ignore[misc] # bound now
+        self._world.network.reset()
+        self._count(FaultKind.MAINTENANCE, f"for {seconds:.0f} s")
+
     def _cut(self, name: str, seconds: float, kind: FaultKind) -> None:
         link = self._world.network.link(name)
         if self._mixed.random() < 0.5:
@@ -211,7 +226,7 @@ class Hands:
     # --- exchange --------------------------------------------------------------------------------
 
     def _ban(self, draw: float) -> None:
-        seconds = 10 + 110 * draw
+        seconds = self._lasts(10 + 110 * draw)
         self._world.paper.limits.ban(round(seconds * 1_000))
         self._count(FaultKind.BANNED, f"for {seconds:.0f} s")
         self._observer.disturb(seconds + _HEARTBEAT_S)
@@ -380,6 +395,7 @@ class Hands:
         FaultKind.USER_DOWN: _user_down,
         FaultKind.HALF_OPEN: _half_open,
         FaultKind.SWIZZLE: _swizzle,
+        FaultKind.MAINTENANCE: _maintain,
         FaultKind.BANNED: _ban,
         FaultKind.KEY_EXPIRED: _expire_key,
         FaultKind.STREAMS_CUT: _cut_streams,

@@ -2,13 +2,15 @@
 
 import asyncio
 import gc
+import os
 import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from io import StringIO
+from itertools import count
 from pathlib import Path
 
 from core.config import TradingConfig
@@ -30,11 +32,15 @@ from core.storage.queries import closed_trades, open_symbols
 from core.symbol_utils import to_binance_symbol
 from tools.simulation.acts import Hands
 from tools.simulation.timeline import write_timeline
-from tools.simulation.world import QUOTE, World, WorldPlan
+from tools.simulation.world import Life, World, WorldPlan
 
 _LOOK_EVERY_S = 1.0
 _LIVENESS_S = 60.0
 _MOST_TASKS = 400
+_COMPARE_EVERY = 120
+"""Looks between two comparisons of the database with the exchange's positions."""
+_QUIET_S = 10.0
+"""Without a change of the account for so long, everything is in the database."""
 _WAITING = AlgoStatus.NEW
 _LEFT_OPEN = ("Unclosed client session", "Unclosed connector", "Unclosed connection")
 """What a killed process leaves behind."""
@@ -78,12 +84,26 @@ class LedgerBooks:
         return total
 
 
-def watch_exchange(world: World, observer: Observer) -> None:
-    """Let the observer and the timeline see every change of the account as it happens."""
+def booked_positions(life: Life) -> Mapping[str, Decimal]:
+    """Positions in a life's database, by the exchange's symbol, as another process reads them."""
+    path = life.folder / "data" / f"bot.{life.config.venue.value}.db"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        rows = database.execute("SELECT symbol, quantity FROM positions").fetchall()
+    booked: dict[str, Decimal] = {}
+    for symbol, quantity in rows:
+        name = to_binance_symbol(symbol)
+        booked[name] = booked.get(name, ZERO) + Decimal(quantity)
+    return booked
+
+
+def watch_exchange(world: World, observer: Observer, touch: Callable[[], None]) -> None:
+    """Let the observer and the timeline see every change of the account as it happens; `touch` is
+    told of each."""
     events = world.paper.users
     order_changed, algo_changed = events.order_changed, events.algo_changed
 
     def on_order(order: Order, execution: ExecutionType, trade: Trade | None, now_ms: int) -> None:
+        touch()
         order_changed(order, execution, trade, now_ms)
         spec = order.spec
         world.tell(
@@ -96,6 +116,7 @@ def watch_exchange(world: World, observer: Observer) -> None:
         world.loop.call_soon(observer.look)
 
     def on_algo(algo: AlgoOrder, now_ms: int) -> None:
+        touch()
         algo_changed(algo, now_ms)
         spec = algo.spec.order
         world.tell(
@@ -113,18 +134,27 @@ def watch_exchange(world: World, observer: Observer) -> None:
         setattr(events, name, value)
 
 
+def plan_of(script: Script) -> WorldPlan:
+    """The world of a script, with the strategy that trades most."""
+    return WorldPlan(script.seed, script.symbols, script.quote, script.tick_ms)
+
+
 class SeedRun:
     """One seed: warm-up, faults, healing, liveness, an orderly stop, judgement."""
 
-    def __init__(self, script: Script, folder: Path, loop: SteppedLoop) -> None:
-        plan = WorldPlan(script.seed, script.symbols, script.tick_ms)
+    def __init__(
+        self, script: Script, folder: Path, loop: SteppedLoop, plan: WorldPlan | None = None
+    ) -> None:
         self.script = script
-        self.world = World(plan, folder, loop)
+        self.world = World(plan or plan_of(script), folder, loop)
         self.observer = Observer(
             LedgerBooks(self.world), loop.time, lambda: self.world.audit_path.parent
         )
         self.hands = Hands(self.world, self.observer, script)
-        watch_exchange(self.world, self.observer)
+        self.comparisons = 0
+        """How often the database was held against the exchange's positions."""
+        self._changed_at = 0.0
+        watch_exchange(self.world, self.observer, self._touch)
 
     async def play(self) -> None:
         world = self.world
@@ -144,14 +174,28 @@ class SeedRun:
 
     async def _look(self) -> None:
         """Time passes for a naked position also when nothing happens at the exchange."""
-        while True:
+        for number in count(1):
             await self.world.clock.sleep(_LOOK_EVERY_S)
+            self.observer.read_files()
             self.observer.look()
+            if number % _COMPARE_EVERY == 0:
+                self._compare()
             life = self.world.life
             if life is not None and life.ended.is_set():
                 self._died(life.name, life.exit_code, life.error)
                 self.observer.disturb(10.0)
                 self.world.replace()
+
+    def _touch(self) -> None:
+        self._changed_at = self.world.loop.time()
+
+    def _compare(self) -> None:
+        """INV-05 while the daemon runs: its database, read from outside, and the exchange."""
+        life = self.world.life
+        quiet = self.world.loop.time() - self._changed_at >= _QUIET_S
+        if life is not None and quiet and self.observer.settled:
+            self.comparisons += 1
+            self.observer.compare(booked_positions(life))
 
     def _died(self, name: str, code: object, error: BaseException | None) -> None:
         self.observer.blame("INV-16", f"{name} ended by itself: exit {code!r}, {error!r}")
@@ -206,8 +250,8 @@ class SeedRun:
                 text = f"{fill.symbol} fill {fill.trade_id} of order {fill.order_id} never booked"
                 self.observer.blame("INV-09", text)
         told = sum((trade.net for trade in trades), ZERO)
-        paper = self.world.paper
-        self.observer.money(QUOTE, paper.wallet(QUOTE) - paper.start_balance, told)
+        paper, quote = self.world.paper, self.script.quote
+        self.observer.money(quote, paper.wallet(quote) - paper.start_balance, told)
 
     def _ours(self, fill: Trade) -> bool:
         order = self.world.paper.exchange.matcher.find(fill.symbol, fill.order_id, None)
@@ -245,12 +289,14 @@ def _words(context: Mapping[str, object]) -> str:
 
 
 def drive(
-    script: Script, folder: Path, play: Callable[["SeedRun"], Coroutine[None, None, None]]
+    script: Script,
+    folder: Path,
+    play: Callable[["SeedRun"], Coroutine[None, None, None]],
+    plan: WorldPlan | None = None,
 ) -> "SeedRun":
     """`play` a run of `script` in `folder`, which is replaced, on virtual time and in silence."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    console = StringIO()
     runs: list[SeedRun] = []
     loose: list[str] = []
 
@@ -259,10 +305,15 @@ def drive(
         assert isinstance(loop, SteppedLoop)  # noqa: S101 - the factory below
         loop.set_exception_handler(lambda _, context: loose.append(_words(context)))
         with aiohttp_on_virtual_time(loop):
-            runs.append(SeedRun(script, folder, loop))
+            runs.append(SeedRun(script, folder, loop, plan))
             await play(runs[0])
 
-    with redirect_stdout(console), redirect_stderr(console), _limits(guarded=script.guarded):
+    with (
+        open(os.devnull, "w", encoding="utf-8") as console,
+        redirect_stdout(console),
+        redirect_stderr(console),
+        _limits(guarded=script.guarded),
+    ):
         run(main(), loop_factory=SteppedLoop)
         gc.collect()  # exceptions nobody asked for are told when their task is collected
     for text in loose:
@@ -282,7 +333,7 @@ def run_seed(
 ) -> SeedResult:
     """Run one seed in `folder`, which is replaced. A failure leaves a timeline there; without one
     the folder is removed again."""
-    script = write_script(seed, hours, QUOTE, kinds, intensity)
+    script = write_script(seed, hours, kinds, intensity)
     result = SeedResult(seed, hours, script.symbols)
     result.planned = tuple(dict.fromkeys(strike.kind for strike in script.strikes))
     began = stopwatch()

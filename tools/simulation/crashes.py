@@ -16,7 +16,6 @@ from core.kernel.clock import stopwatch
 from core.simulation.observer import Violation
 from core.simulation.schedule import Script
 from tools.simulation.campaign import SeedRun, drive
-from tools.simulation.world import QUOTE
 
 _LEAD_STEPS = 40
 """Steps before the entry reaches the exchange: decision, journal and audit."""
@@ -41,7 +40,7 @@ def explore(seed: int, points: int, folder: Path) -> CrashReport:
     script = Script(
         seed=seed,
         hours=1.0,
-        symbols=(f"XRP{QUOTE}", f"SOL{QUOTE}"),
+        symbols=("XRPUSDC", "SOLUSDC"),
         tick_ms=1_000,
         latency_ms=10,
         jitter_ms=0,

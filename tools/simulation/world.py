@@ -8,7 +8,7 @@ life's code may still write, nobody reads.
 
 import asyncio
 import shutil
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -36,7 +36,6 @@ from core.simulation.memory_network import MemoryNetwork
 from core.simulation.trace import Trace
 
 EPOCH_MS = 1_750_000_000_000
-QUOTE = "USDC"
 _COMMAND_S = 60.0
 AT = PaperEndpoints("http://127.0.0.1:9", "ws://127.0.0.1:9", 9)
 _KEY, _SECRET = "simulated-key", "simulated-secret"
@@ -44,14 +43,19 @@ _STRATEGIES = str(Path(__file__).parent / "strategies")
 if _STRATEGIES not in strategies.__path__:
     strategies.__path__.append(_STRATEGIES)
 
-SETTINGS = {
+GROUND: Mapping[str, str] = {
     "DRY_RUN": "false",
     "TESTNET": "true",
-    "QUOTE_COIN": QUOTE,
     "BINANCE_API_KEY": _KEY,
     "BINANCE_API_SECRET": _SECRET,
     "BINANCE_REST_URL": AT.rest,
     "BINANCE_WS_URL": AT.ws,
+    "CLOSE_POSITIONS_ON_SHUTDOWN": "true",
+    "LOG_LEVEL": "INFO",
+}
+"""Where the daemon is, and that it leaves nothing open behind."""
+
+CHURN: Mapping[str, str] = {
     "STRATEGY": "churn",
     "TIMEFRAME": "1m",
     "CANDLES": "60",
@@ -66,32 +70,31 @@ SETTINGS = {
     "MAX_SPREAD_PCT": "0.01",
     "MIN_24H_VOLUME": "0",
     "MAX_CORRELATION": "1",
-    "CLOSE_POSITIONS_ON_SHUTDOWN": "true",
-    "LOG_LEVEL": "INFO",
 }
 """A daemon that trades often: short candles, near targets, wide gates."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorldPlan:
-    """What a world is made of; `settings` are the daemon's, over `SETTINGS`."""
+    """What a world is made of; `settings` are the daemon's, over `GROUND`. `balance` in `quote`."""
 
     seed: int
     symbols: tuple[str, ...]
+    quote: str = "USDC"
     tick_ms: int = 5_000
     balance: Decimal = Decimal(4_000)
-    settings: tuple[tuple[str, str], ...] = ()
+    settings: Mapping[str, str] = field(default_factory=lambda: CHURN)
 
 
 @dataclass(slots=True)
 class Life:
-    """One process of the daemon."""
+    """One process of the daemon; `app` is let go once the process has ended."""
 
     name: str
     folder: Path
     began: float
     config: TradingConfig
-    app: Application
+    app: Application | None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     exit_code: ExitCode | None = None
     error: BaseException | None = None
@@ -126,7 +129,7 @@ class World:
         self.troubles: list[str] = []
         """What failed outside the daemon; a bug of the simulation or of the paper exchange."""
         self.supervisor = Supervisor(self.clock, self._failed)
-        contracts = build_contracts(QUOTE, plan.symbols)
+        contracts = build_contracts(plan.quote, plan.symbols)
         feed = SyntheticFeed(
             [contracts[symbol] for symbol in plan.symbols],
             plan.seed,
@@ -141,7 +144,7 @@ class World:
             self.supervisor,
             seed=plan.seed,
             balance=plan.balance,
-            quote=QUOTE,
+            quote=plan.quote,
             api_key=_KEY,
             api_secret=_SECRET,
             faults_enabled=True,
@@ -191,9 +194,10 @@ class World:
         config = TradingConfig.from_env(
             environ={},
             overrides={
-                **SETTINGS,
+                **GROUND,
+                "QUOTE_COIN": self.plan.quote,
                 "SYMBOLS": ",".join(self.plan.symbols),
-                **dict(self.plan.settings),
+                **self.plan.settings,
                 "DATA_DIR": str(folder / "data"),
                 "LOGS_DIR": str(folder / "logs"),
             },
@@ -204,20 +208,22 @@ class World:
             inline=True,
             connector=lambda: self.network.connector(name),
             seed=self.plan.seed * 1_000 + number,
+            signals=False,
         )
         app = context.run(Application, config, RunOptions(), None, self.machine, surroundings)
         self.tell("life", f"{name} begins")
         born = Life(name, folder, self.loop.time(), config, app)
-        context.run(self.supervisor.spawn, name, lambda: self._live(born))
+        context.run(self.supervisor.spawn, name, lambda: self._live(born, app))
         self.life = born
         return born
 
-    async def _live(self, life: Life) -> None:
+    async def _live(self, life: Life, app: Application) -> None:
         try:
-            life.exit_code = await life.app.run()
+            life.exit_code = await app.run()
         except Exception as error:  # noqa: BLE001 - the end of a process; judged by the observer
             life.error = error
         finally:
+            life.app = None
             life.ended.set()
 
     async def kill(self) -> Life:
@@ -236,7 +242,8 @@ class World:
     async def stop(self, timeout: float = 60.0) -> Life:
         """Ask the daemon to stop, as a service manager does, and wait for its end."""
         life = self._end()
-        life.app.request_stop("simulation")
+        if life.app is not None:
+            life.app.request_stop("simulation")
         async with asyncio.timeout(timeout):
             await life.ended.wait()
         self.tell("life", f"{life.name} stopped")
@@ -259,7 +266,7 @@ class World:
     async def command(self, order: Callable[[OperatorDesk], Coroutine[None, None, object]]) -> bool:
         """Give the living daemon a command, as its own task. False when it was not carried out."""
         life = self.life
-        desk = None if life is None else life.app.operator
+        desk = None if life is None or life.app is None else life.app.operator
         if life is None or desk is None:
             return False
         done: list[object] = []
