@@ -319,7 +319,10 @@ async def test_the_file_is_free_for_others_when_the_loop_goes_on(tmp_path: Path)
             "import sys\nfrom core.audit_logger import AuditLogger\n"
             "AuditLogger(sys.argv[1]).write({'action': 'script'})"
         )
-        subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=True, timeout=30)
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, str(path), cwd=ROOT
+        )
+        assert await asyncio.wait_for(child.wait(), 30) == 0
     log.close()
     assert holds(path) == 9
 

@@ -16,7 +16,7 @@ from core.exchange.symbols import SymbolMap
 from core.kernel.loops import live_loop_factory, run
 from core.storage.audit_verify import verify
 from tools import benchmark
-from tools.benchmarks import confirm, evaluate, event, protect, reconcile, rest
+from tools.benchmarks import confirm, evaluate, event, protect, reconcile, remember, rest
 from tools.benchmarks.child import Child
 from tools.benchmarks.episodes import PRICE, QUANTITY, Wiring, open_episodes
 from tools.benchmarks.figures import (
@@ -265,3 +265,9 @@ def test_rest_section_reaches_the_exchange_with_all_three_clients() -> None:
     section = rest.measure(QUICK)
     assert len(_names(section)) == 6
     assert {each.samples for each in section.rows} == {20}
+
+
+def test_remember_section_reads_back_what_it_wrote() -> None:
+    names = _names(remember.measure(QUICK))
+    assert "100 durable records at once, each" in names
+    assert "report over 200 trades" in names

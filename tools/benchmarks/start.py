@@ -90,7 +90,7 @@ def measure(effort: Effort) -> Section:
     setups = [_Setup("dry run", ("--dry-run",), inside, demanding=False)]
     with Child(["-m", "tools.paper_exchange"], '"rest"') as exchange:
         venue = json.loads(exchange.ready(_LIMIT_S)[1])
-        setups.append(_Setup("exchange outside", (), _network(venue), demanding=True))
+        setups.append(_Setup("exchange outside", (), network_settings(venue), demanding=True))
         for setup in setups:
             found = _Found()
             for number in range(runs):
@@ -100,7 +100,7 @@ def measure(effort: Effort) -> Section:
     return Section(NAME, TITLE, tuple(rows), tuple(notes))
 
 
-def _network(venue: Mapping[str, str]) -> Mapping[str, str]:
+def network_settings(venue: Mapping[str, str]) -> Mapping[str, str]:
     """Settings that make the demo network a server on this machine."""
     return {
         "DRY_RUN": "false",
