@@ -252,7 +252,7 @@ MUTANTS: dict[str, Mutant] = {
     "stop never placed again": Mutant(stop_for_the_plan_only, ("INV-01",), (F.PHONE_CANCEL,)),
     "siblings left": Mutant(leave_siblings, ("INV-05",)),
     "never reconciles": Mutant(
-        never_reconcile, ("INV-01", "INV-05", "INV-10", "INV-16"), (F.GAP, F.KILL), seeds=2
+        never_reconcile, ("INV-01", "INV-05", "INV-10", "INV-16"), (F.GAP, F.KILL), seeds=4
     ),
     "forgets at restart": Mutant(forget_at_restart, ("INV-10", "INV-05"), (F.KILL,)),
     "fees forgotten": Mutant(fees_forgotten, ("INV-10",)),
@@ -271,6 +271,6 @@ MUTANTS: dict[str, Mutant] = {
         halt_in_memory_only, ("INV-13",), (F.PANIC, F.KILL), seeds=3, hours=0.3, intensity=80
     ),
     "pause ignored": Mutant(
-        pause_ignored, ("INV-13",), (F.PAUSE,), seeds=2, hours=0.2, intensity=60
+        pause_ignored, ("INV-13",), (F.PAUSE,), seeds=4, hours=0.2, intensity=60
     ),
 }
