@@ -237,6 +237,15 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+class AlertLevel(StrEnum):
+    """The least a route tells. UNACKNOWLEDGED: only what nobody has acknowledged elsewhere."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    UNACKNOWLEDGED = "unacknowledged"
+
+
 class Tier(StrEnum):
     """Risk tier: a set of defaults and ceilings."""
 

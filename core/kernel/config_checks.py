@@ -197,7 +197,7 @@ def start_warnings(cfg: Settings, env_exposure: str, *, env_has_secrets: bool) -
     if env_exposure and env_has_secrets and cfg.venue is not Venue.PROD:
         warnings.append(env_exposure)
     if cfg.telegram_token is not None and not cfg.telegram_chat_id:
-        warnings.append("TELEGRAM_CHAT_ID: empty, so the bot answers and tells nobody")
+        warnings.append("TELEGRAM_CHAT_ID: empty, so a phone has to be paired: see the console")
     coin = cfg.resolved_quote_coin
     other = [symbol for symbol in cfg.symbols if not symbol.endswith(f"/{coin}:{coin}")]
     if other:

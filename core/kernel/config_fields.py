@@ -10,7 +10,14 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from core.domain.enums import ForeignPolicy, PaperFeed, TakeProfitMode, Tier, WorkingType
+from core.domain.enums import (
+    AlertLevel,
+    ForeignPolicy,
+    PaperFeed,
+    TakeProfitMode,
+    Tier,
+    WorkingType,
+)
 from core.kernel.config_meta import Unit, setting
 from core.kernel.config_values import (
     ActiveHours,
@@ -394,6 +401,12 @@ class WireSettings(Group):
 class AlertSettings(Group):
     TITLE: ClassVar[str] = "Telegram and alerts"
 
+    alert_quiet_hours_utc: QuietHours = setting(
+        "00-24",
+        "hours in which only critical alerts are told; the rest follows as one digest",
+        allowed="a window such as 22-07; 00-24 = none",
+    )
+
     telegram_token: Secret | None = setting(
         None, "bot token", empty="no Telegram", aliases=("TELEGRAM_BOT_TOKEN",)
     )
@@ -406,8 +419,14 @@ class AlertSettings(Group):
         empty="Telegram's own",
         allowed="http:// or https:// URL",
     )
+    telegram_level: Annotated[AlertLevel, Lower] = setting(
+        AlertLevel.INFO, "least severity of an alert in Telegram"
+    )
     slack_webhook_url: SecretHttpsUrl | None = setting(
         None, "incoming webhook that gets the alerts too", empty="no Slack"
+    )
+    slack_level: Annotated[AlertLevel, Lower] = setting(
+        AlertLevel.INFO, "least severity in Slack; unacknowledged = what nobody has seen elsewhere"
     )
     smtp_url: SecretSmtpUrl | None = setting(
         None,
@@ -416,6 +435,10 @@ class AlertSettings(Group):
     )
     alert_email_to: Emails = setting(
         (), "who gets the mails", empty="nobody", allowed="comma list of addresses"
+    )
+    alert_email_level: Annotated[AlertLevel, Lower] = setting(
+        AlertLevel.WARNING,
+        "least severity by mail; unacknowledged = what nobody has seen elsewhere",
     )
 
 

@@ -53,6 +53,10 @@ class HoursWindow:
             return self.start <= minute < self.end
         return minute >= self.start or minute < self.end
 
+    def rest_ms(self, at_ms: int) -> int:
+        """Milliseconds from `at_ms` to the next end of the window, more than 0."""
+        return (self.end * _MINUTE_MS - at_ms - 1) % (_DAY_MINUTES * _MINUTE_MS) + 1
+
     def __str__(self) -> str:
         if self in (ALL_HOURS, NO_HOURS):
             return "00-24"

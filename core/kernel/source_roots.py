@@ -16,12 +16,21 @@ from core.domain.errors import ConfigError
 _FOLDER = "telegram"
 
 
-def add_telegram_root(project: Path) -> None:
+def add_telegram_root(project: Path, *, library: bool = True) -> None:
     """Make `tgbot` importable by appending `project/telegram` to `sys.path`. Idempotent.
 
-    Raises ConfigError when the library is missing or the project's folder hides it.
+    `library` is False when only the parts that do without the library are wanted. Raises
+    ConfigError when the library is missing or the project's folder hides it.
     """
     folder = (project / _FOLDER).resolve()
+    if library:
+        _check_library(folder)
+    if str(folder) not in sys.path:
+        # appended, never inserted: nothing in the folder may shadow an installed module
+        sys.path.append(str(folder))
+
+
+def _check_library(folder: Path) -> None:
     spec = importlib.util.find_spec(_FOLDER)
     if spec is None or spec.origin is None:  # a namespace package has no origin
         raise ConfigError(
@@ -31,6 +40,3 @@ def add_telegram_root(project: Path) -> None:
         raise ConfigError(
             [f"{spec.origin} hides the library python-telegram-bot: the folder must stay bare"]
         )
-    if str(folder) not in sys.path:
-        # appended, never inserted: nothing in the folder may shadow an installed module
-        sys.path.append(str(folder))

@@ -1,18 +1,22 @@
 """The alert desk (floor 5): what is told, how often, and until when.
 
 Repetitions of one key are coalesced, a burst becomes a digest, and the number of what could not be
-kept is told. A critical alert is on disk before it is told, never dropped, and repeated at growing
-pauses until somebody has acknowledged it; the repetition says so and goes to every route.
+kept is told. In quiet hours everything but the critical waits and becomes one digest when they end.
+A critical alert is on disk before it is told, never dropped, and repeated at growing pauses until
+somebody has acknowledged it; the repetition says so and goes to every route. Where no route can
+acknowledge, it is repeated a few times and then left alone.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from core.domain.enums import Severity, StreamState
 from core.domain.facts import DaemonFact, StreamChanged, TradeClosed
 from core.domain.ports import Clock
+from core.kernel.config_values import HoursWindow
 from tgbot.notices import Notice, notice_of
 from tgbot.render import Card, clock_text, span, text
 from tgbot.state import OpenCritical, Remembered
@@ -23,6 +27,8 @@ QUIET_S = 60.0
 """A key told once waits this long before it is told again, with a count."""
 REPEAT_MS = (300_000, 600_000, 1_200_000, 1_800_000)
 """Pauses before a critical alert is repeated; the last one stays."""
+UNANSWERED = len(REPEAT_MS)
+"""How often a critical alert is told when nobody could acknowledge it."""
 KEPT = 500
 CRITICALS_KEPT = 1_000
 _ALONE = 3
@@ -30,13 +36,14 @@ _DIGEST = 20
 _TOGETHER = 8
 """Critical alerts of one message: their numbers must fit into its button."""
 _OVERFLOW = "overflow"
+_REPORTS_HELD = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Telling:
     """One message for every route. `numbers` are the critical alerts it would acknowledge.
 
-    `report` marks what everybody gets, however unimportant.
+    `report` marks the result of a day; `silent` makes no sound.
     """
 
     card: Card
@@ -45,6 +52,7 @@ class Telling:
     numbers: tuple[int, ...] = ()
     repeated: bool = False
     report: bool = False
+    silent: bool = False
     photo: bytes = b""
 
 
@@ -57,7 +65,8 @@ class Route(Protocol):
 class AlertDesk:
     """`on_fact` and `offer` never wait; `run` is one supervised task.
 
-    `save` puts the remembered state on disk and reports a failure itself.
+    `save` puts the remembered state on disk and reports a failure itself. `answered` is False when
+    no route can acknowledge; `quiet` are the hours in which only the critical is told.
     """
 
     def __init__(
@@ -69,6 +78,8 @@ class AlertDesk:
         badge: Callable[[], str],
         quote: str,
         save: Callable[[], Awaitable[None]],
+        answered: bool,
+        quiet: HoursWindow,
     ) -> None:
         self._clock = clock
         self._state = remembered
@@ -76,14 +87,21 @@ class AlertDesk:
         self._badge = badge
         self._quote = quote
         self._save = save
+        self._answered = answered
+        self._quiet = quiet
+        self._reports: deque[Telling] = deque(maxlen=_REPORTS_HELD)
         self._pending: dict[str, Notice] = {}
         self._told_at: dict[str, float] = {}
         self._lost = 0
         self._wake = asyncio.Event()
         self._degraded: set[str] = set()
-        self.streak = 0
         self.offered = 0
         self.told = 0
+
+    @property
+    def streak(self) -> int:
+        """Wins (positive) or losses in a row, kept across restarts."""
+        return self._state.streak
 
     @property
     def unacknowledged(self) -> tuple[OpenCritical, ...]:
@@ -95,7 +113,7 @@ class AlertDesk:
         if isinstance(fact, TradeClosed):
             won = fact.net > 0
             same = (self.streak > 0) == won and self.streak != 0
-            self.streak = (self.streak if same else 0) + (1 if won else -1)
+            self._state.streak = (self.streak if same else 0) + (1 if won else -1)
         if isinstance(fact, StreamChanged) and not self._worth_telling(fact):
             return
         notice = notice_of(fact, self._quote, self.streak)
@@ -170,14 +188,30 @@ class AlertDesk:
             await self.flush()
             await self._clock.sleep(PAUSE_S)
 
-    async def flush(self) -> None:
-        """Tell everything that is due now."""
+    async def flush(self, *, last: bool = False) -> None:
+        """Tell everything that is due now. The last time, what quiet hours held back is told too,
+        without a sound: nobody would remember it."""
         self._wake.clear()
         due = self._due_criticals()
         await self._save()
         for start in range(0, len(due), _TOGETHER):
             self.send(self._critical_telling(due[start : start + _TOGETHER]))
-        self._tell_rest()
+        quiet = self._quiet_s() > 0
+        if last or not quiet:
+            self._tell_rest(everything=last, silent=quiet)
+
+    def report(self, telling: Telling) -> None:
+        """Tell the result of a day, after the quiet hours if there are any."""
+        if self._quiet_s() > 0:
+            self._reports.append(telling)
+            self._wake.set()
+        else:
+            self.send(telling)
+
+    def _quiet_s(self) -> float:
+        """Seconds until the quiet hours end; 0 outside them."""
+        now = self._clock.now_ms()
+        return self._quiet.rest_ms(now) / 1_000 if self._quiet.contains(now) else 0.0
 
     async def _wait_due(self) -> None:
         pause = self._seconds_to_due()
@@ -194,7 +228,10 @@ class AlertDesk:
             (entry.next_ms - self._clock.now_ms()) / 1_000
             for entry in self._state.criticals.values()
         ]
-        waits += [self._told_at.get(key, now - QUIET_S) + QUIET_S - now for key in self._pending]
+        held = [self._told_at.get(key, now - QUIET_S) + QUIET_S - now for key in self._pending]
+        held += [0.0 for _ in self._reports]
+        quiet = self._quiet_s()
+        waits += [max(wait, quiet) for wait in held]
         return max(min(waits), 0.0) if waits else None
 
     def _due_criticals(self) -> list[OpenCritical]:
@@ -203,6 +240,8 @@ class AlertDesk:
         for entry in due:
             entry.next_ms = now + REPEAT_MS[min(entry.told, len(REPEAT_MS) - 1)]
             entry.told += 1
+            if not self._answered and entry.told >= UNANSWERED:
+                del self._state.criticals[entry.key]
         return due
 
     def _critical_telling(self, entries: Sequence[OpenCritical]) -> Telling:
@@ -220,18 +259,28 @@ class AlertDesk:
             repeated,
         )
 
-    def _tell_rest(self) -> None:
+    def _tell_rest(self, *, everything: bool, silent: bool) -> None:
+        self._tell_notices(everything=everything, silent=silent)
+        while self._reports:
+            self.send(replace(self._reports.popleft(), silent=silent))
+
+    def _tell_notices(self, *, everything: bool, silent: bool) -> None:
         now = self._clock.monotonic()
         self._told_at = {key: at for key, at in self._told_at.items() if now - at < QUIET_S}
-        due = [notice for key, notice in self._pending.items() if key not in self._told_at]
+        due = [
+            notice
+            for key, notice in self._pending.items()
+            if everything or key not in self._told_at
+        ]
         for notice in due:
             del self._pending[notice.key]
             self._told_at[notice.key] = now
         if len(due) <= _ALONE and not self._lost:
             for notice in due:
-                self.send(Telling(notice.card(self._badge()), notice.severity, notice.playbook))
+                card = notice.card(self._badge())
+                self.send(Telling(card, notice.severity, notice.playbook, silent=silent))
         elif due or self._lost:
-            self.send(self._digest(due))
+            self.send(replace(self._digest(due), silent=silent))
 
     def _digest(self, due: Sequence[Notice]) -> Telling:
         loud = sorted(due, key=lambda notice: notice.severity is Severity.INFO)[:_DIGEST]

@@ -1,4 +1,4 @@
-"""The bot as a whole (floor 5): listens, answers, tells, and can die without touching trading.
+"""The bot (floor 5): listens and answers, and can die without touching trading.
 
 Every outage of Telegram ends here: it is reported once, waited for with growing pauses, and over
 when it is over. A second poller with the same token is reported, not fought; alerts go on, because
@@ -7,28 +7,26 @@ sending needs no polling. All work runs in supervised tasks, nothing here is awa
 
 import asyncio
 import platform
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Protocol
 
-from core.domain.enums import Severity
+from core.domain.enums import AlertLevel, Severity
 from core.domain.errors import BotError
 from core.domain.facts import (
     Alert,
     CandleEvaluated,
     OperatorCommand,
 )
-from core.domain.ports import Clock, OperatorPort
+from core.domain.ports import Clock
 from core.kernel.chance import Chance
 from core.kernel.dispatcher import Dispatcher
 from core.kernel.retry import Backoff
 from core.kernel.supervisor import Restart, Supervisor, Work
 from tgbot.alerts import AlertDesk, Telling
 from tgbot.auth import Gate, Incoming, Pairing, Verdict
-from tgbot.commands import DAY_MS, Ask, Command, Commands, HoldsPositions, Reply
+from tgbot.commands import Ask, Command, Commands, HoldsPositions, Reply
 from tgbot.confirm import Confirmations, Pending
 from tgbot.notices import Notice
 from tgbot.outbox import (
@@ -44,18 +42,13 @@ from tgbot.outbox import (
     Unreachable,
 )
 from tgbot.render import Card, text
-from tgbot.routes import SecondRoute
+from tgbot.routes import wants
 from tgbot.state import Remembered
-from tgbot.wire import Wire
 
 ANSWER_S = 20.0
 """Longest time an answer may take to be put together."""
 DEED_S = 120.0
-_SAMPLE_S = 60.0
-SAMPLES = 1_440
-"""Minutes of equity kept for the picture: a day."""
 _EMPTY_POLL_S = 1.0
-_DRAIN_S = 3.0
 _FOREVER = Restart(limit=1_000, window=3_600.0, pause=5.0)
 _PRIORITIES = {
     Severity.CRITICAL: Priority.CRITICAL,
@@ -73,11 +66,14 @@ class LogEvent(Protocol):
 class TelegramRoute:
     """Alerts into the chats: a button acknowledges, another opens the playbook."""
 
-    def __init__(self, gate: Gate, outbox: Outbox) -> None:
+    def __init__(self, gate: Gate, outbox: Outbox, level: AlertLevel) -> None:
         self._gate = gate
         self._outbox = outbox
+        self._level = level
 
     def tell(self, telling: Telling) -> None:
+        if not wants(self._level, telling):
+            return
         row: list[Button] = []
         if telling.numbers:
             numbers = ",".join(str(number) for number in telling.numbers)
@@ -85,16 +81,30 @@ class TelegramRoute:
         if telling.playbook:
             row.append(Button("📖 what to do", f"playbook:{telling.playbook}"))
         priority = _PRIORITIES[telling.severity]
-        silent = telling.severity is Severity.INFO
+        silent = telling.silent or telling.severity is Severity.INFO
         for chat in self._gate.listeners:
             buttons = (tuple(row),) if row and chat in self._gate.people else ()
             photo = telling.photo
             self._outbox.post(chat, telling.card, priority, buttons, silent=silent, photo=photo)
 
 
+class Wire(Protocol):
+    """The Bot API for one token; failures are the kinds of `outbox`."""
+
+    async def identify(self) -> tuple[int, str]: ...
+
+    async def begin(self, menu: Sequence[tuple[str, str]]) -> None: ...
+
+    async def poll(self, offset: int | None) -> tuple[tuple[int, Incoming | None], ...]: ...
+
+    async def send(self, item: Outgoing) -> None: ...
+
+    async def close(self) -> None: ...
+
+
 @dataclass(slots=True)
 class Parts:
-    """What a bot is made of; `build_bot` puts it together."""
+    """What a bot is made of; `build` puts it together."""
 
     wire: Wire
     outbox: Outbox
@@ -102,20 +112,17 @@ class Parts:
     gate: Gate
     commands: Commands
     confirmations: Confirmations
-    second_routes: tuple[SecondRoute, ...]
     remembered: Remembered
     save: Callable[[], Awaitable[None]]
     pairing: Pairing | None
 
 
 class TelegramBot:
-    """`start` and `stop` never wait for Telegram longer than a few seconds."""
+    """`start` returns at once; `stop` waits for nobody outside."""
 
     def __init__(
         self,
         parts: Parts,
-        operator: OperatorPort,
-        equity: deque[tuple[int, Decimal]],
         *,
         dispatcher: Dispatcher,
         clock: Clock,
@@ -125,8 +132,6 @@ class TelegramBot:
         instance: str,
     ) -> None:
         self._parts = parts
-        self._operator = operator
-        self._equity = equity
         self._dispatcher = dispatcher
         self._clock = clock
         self._supervisor = supervisor
@@ -147,28 +152,18 @@ class TelegramBot:
 
     # --- life ------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Begin to listen and to tell. Does not wait for Telegram."""
-        self._dispatcher.subscribe_all(self.desk.on_fact)
+    def start(self) -> None:
+        """Begin to listen and to deliver. Does not wait for Telegram."""
         self._dispatcher.subscribe(CandleEvaluated, self._parts.commands.on_candle)
         work: list[tuple[str, Work]] = [
             ("telegram poll", self._poll),
             ("telegram outbox", self.outbox.run),
-            ("telegram alerts", self.desk.run),
-            ("telegram minute", self._minutes),
-            *((f"alerts by {route.name}", route.run) for route in self._parts.second_routes),
         ]
         for name, run in work:
             self._tasks.append(self._supervisor.spawn(name, run, _FOREVER))
-        self.desk.offer(self._notice(Severity.INFO, "start", "▶️ started", self._here))
 
-    async def stop(self, reason: str = "") -> None:
-        """Tell the end, give the last messages a moment, and close."""
-        line = f"{self._here}: {reason}" if reason else self._here
-        self.desk.offer(self._notice(Severity.INFO, "stop", "⏹ stopping", line))
-        await self.desk.flush()
-        if not self.outbox.trouble:
-            await self.outbox.drain(_DRAIN_S)
+    async def stop(self) -> None:
+        """End at once; what has not left by now does not leave."""
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -363,25 +358,3 @@ class TelegramBot:
             edit_id=edit_id,
             photo=reply.photo,
         )
-
-    # --- every minute ----------------------------------------------------------------------------
-
-    async def _minutes(self) -> None:
-        """Sample equity; when a UTC day has ended, report it."""
-        day = self._clock.now_ms() // DAY_MS
-        while True:
-            self._equity.append((self._clock.now_ms(), self._operator.status().equity))
-            await self._clock.sleep(_SAMPLE_S)
-            today = self._clock.now_ms() // DAY_MS
-            if today != day:
-                await self._report_day(today)
-                day = today
-
-    async def _report_day(self, today: int) -> None:
-        start = (today - 1) * DAY_MS
-        reply = await self._contained(
-            "report",
-            lambda: self._parts.commands.daily_report("of the day", start, start + DAY_MS),
-            ANSWER_S,
-        )
-        self.desk.send(Telling(reply.card, Severity.INFO, report=True, photo=reply.photo))

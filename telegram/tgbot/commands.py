@@ -6,7 +6,6 @@ aggression and clearing a halt take a second step (`confirm`).
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Protocol
 
 from core.domain.enums import Tier
@@ -20,10 +19,9 @@ from tgbot import playbooks, views
 from tgbot.alerts import AlertDesk
 from tgbot.confirm import LIFE_S, Confirmations, Deed, Pending, digest_of
 from tgbot.outbox import Button
-from tgbot.picture import equity_picture
-from tgbot.render import Block, Card, base, money, span, table, text
+from tgbot.render import Block, Card, base, span, table, text
+from tgbot.reports import DAY_MS, Reports
 
-DAY_MS = 86_400_000
 _SYMBOLS_SHOWN = 500
 _LOG_LINES = 20
 _LOG_MOST = 100
@@ -82,7 +80,7 @@ class Sources:
     badge: Callable[[], str]
     instance: str
     desk: AlertDesk
-    equity: Callable[[], tuple[tuple[int, Decimal], ...]]
+    reports: Reports
 
 
 class Commands:
@@ -185,26 +183,9 @@ class Commands:
         return Reply(self.card("performance", *views.performance(periods, quote)))
 
     async def report(self, _ask: Ask) -> Reply:
-        return await self.daily_report("today, UTC", self._day_start(), self._clock.now_ms() + 1)
-
-    async def daily_report(self, title: str, start_ms: int, end_ms: int) -> Reply:
-        """Results of a period, the equity picture and the anchor of the audit chain."""
-        day = await self._operator.day(start_ms, end_ms)
-        status = self._operator.status()
-        records, head = self._from.audit_head()
-        blocks = (
-            *views.summary(day, status.quote_coin, self._from.desk.streak),
-            table(
-                (
-                    ("equity", f"{money(status.equity)} {status.quote_coin}"),
-                    ("audit", f"{records} records"),
-                    ("", f"head {head[:16]}"),
-                )
-            ),
-        )
-        points = self._from.equity()
-        photo = equity_picture(points) if len(points) > 1 else b""
-        return Reply(self.card(f"report {title}", *blocks), photo=photo)
+        start, end = self._day_start(), self._clock.now_ms() + 1
+        report = await self._from.reports.of("today, UTC", start, end)
+        return Reply(report.card, photo=report.photo)
 
     async def why(self, ask: Ask) -> Reply:
         symbol = self._symbol(ask.args[0]) if ask.args else None

@@ -42,6 +42,15 @@ class Card:
         parts = [self.head, *("\n".join(block.lines) for block in self.blocks)]
         return "\n".join(parts)
 
+    @property
+    def mrkdwn(self) -> str:
+        """The message in Slack's markup."""
+        parts = [f"*{_escape(self.head)}*"]
+        for block in self.blocks:
+            lines = _escape("\n".join(block.lines))
+            parts.append(f"```{lines}```" if block.mono and lines else lines)
+        return "\n".join(parts)
+
     def redacted(self, redact: Callable[[str], str]) -> "Card":
         """The same without secrets (INV-12): before the markup, which redaction would break."""
         blocks = (

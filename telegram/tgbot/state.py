@@ -1,6 +1,7 @@
 """What the bot remembers across restarts (floor 5): one small file, replaced as a whole.
 
-People paired by code, the last update seen, and the critical alerts nobody has acknowledged.
+People paired by code, the last update seen, the streak of trades, and the critical alerts nobody
+has acknowledged.
 """
 
 import asyncio
@@ -38,6 +39,7 @@ class Remembered:
     last_update_ms: int = 0
     paired: tuple[int, ...] = ()
     next_number: int = 1
+    streak: int = 0
     criticals: dict[str, OpenCritical] = field(default_factory=dict)
 
 
@@ -81,6 +83,7 @@ def _encoded(state: Remembered) -> bytes:
         "last_update_ms": state.last_update_ms,
         "paired": list(state.paired),
         "next_number": state.next_number,
+        "streak": state.streak,
         "criticals": [
             {name: getattr(entry, name) for name in OpenCritical.__slots__}
             for entry in state.criticals.values()
@@ -103,6 +106,7 @@ def _decoded(record: Mapping[str, object]) -> Remembered:
         last_update_ms=_integer(record["last_update_ms"]),
         paired=tuple(_integer(user) for user in paired),
         next_number=_integer(record["next_number"]),
+        streak=_integer(record.get("streak", 0)),
         criticals={entry.key: entry for entry in entries},
     )
 

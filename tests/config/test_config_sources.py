@@ -242,7 +242,7 @@ def test_half_a_key_does_not_matter_on_paper(load: Load) -> None:
 
 def test_warnings(load: Load) -> None:
     assert load("SYMBOLS=XRPUSDC,ADAUSDT\nTELEGRAM_TOKEN=t\n").warnings == (
-        "TELEGRAM_CHAT_ID: empty, so the bot answers and tells nobody",
+        "TELEGRAM_CHAT_ID: empty, so a phone has to be paired: see the console",
         "SYMBOLS: XRP/USDC:USDC not quoted in USDT, the quote coin of this run",
     )
 

@@ -34,7 +34,9 @@ from core.risk_guard import RiskView
 from core.simulation.telegram_server import TOKEN, BotApi, Shown
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
 from tgbot.app import TelegramBot
-from tgbot.build import build_bot
+from tgbot.build import Ground, Views, build_notifier
+from tgbot.notifier import Notifier
+from tgbot.wire import Wire
 
 EPOCH_MS = 1_750_000_020_000
 ANN = 777
@@ -209,8 +211,9 @@ class Scene:
         self.dispatcher = Dispatcher(self._observer_failed)
         self.dispatcher.subscribe_all(self.facts.append)
         self.settings: dict[str, Any] = {"TELEGRAM_CHAT_ID": str(ANN), "QUOTE_COIN": "USDC"}
-        self.bot: TelegramBot
+        self.phone: Notifier
         self.base = ""
+        self.token = TOKEN
 
     def _task_failed(self, name: str, error: BaseException, again: bool) -> None:
         self.failures.append(f"{name}: {error!r} (again: {again})")
@@ -221,30 +224,38 @@ class Scene:
     def _say(self, component: str, level: str, message: str) -> None:
         self.log.append(f"{component} {level} {message}")
 
-    def build(self, seed: int = 5) -> TelegramBot:
-        config = TradingConfig(TELEGRAM_TOKEN=TOKEN, TELEGRAM_API_URL=self.base, **self.settings)
-        return build_bot(
-            config,
-            self.desk,
-            self.desk.risk,
-            self.dispatcher,
+    @property
+    def bot(self) -> TelegramBot:
+        bot = self.phone.bot
+        assert bot is not None
+        return bot
+
+    def build(self, seed: int = 5) -> Notifier:
+        """What `core.assembly.phone` does; without Telegram when `token` is empty."""
+        if self.token:
+            self.settings.update(TELEGRAM_TOKEN=self.token, TELEGRAM_API_URL=self.base)
+        config = TradingConfig(**self.settings)
+        ground = Ground(
             self.clock,
             self.supervisor,
+            self.dispatcher,
             Chance(seed),
+            self._say,
+            Redactor([SecretStr(TOKEN), SecretStr(CANARY)]).redact_text,
             self.folder / "telegram.json",
-            tier=lambda: self.desk.tier,
-            audit_head=lambda: (1_204, HEAD),
-            log=self._say,
-            redact=Redactor([SecretStr(TOKEN), SecretStr(CANARY)]).redact_text,
+        )
+        views = Views(self.desk, self.desk.risk, lambda: self.desk.tier, lambda: (1_204, HEAD))
+        return build_notifier(
+            config, ground, views, Wire(self.token, self.base) if self.token else None
         )
 
     async def open(self) -> None:
         self.base = await self.api.start()
-        self.bot = self.build()
-        await self.bot.start()
+        self.phone = self.build()
+        await self.phone.start()
 
     async def close(self) -> None:
-        await self.bot.stop()
+        await self.phone.stop()
         await self.supervisor.close(5.0)
         await self.api.stop()
 

@@ -7,7 +7,6 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
-from aiohttp import web
 from telegram_api.scene import ANN, CANARY, EPOCH_MS, SYMBOL, Scene, on_stage
 
 from core.domain.enums import Direction, ExitReason, Severity, StreamState
@@ -148,19 +147,19 @@ def test_critical_alerts_survive_the_process(tmp_path: Path) -> None:
         await scene.api.stop()  # it cannot be delivered
         scene.dispatcher.publish(critical(scene, "storage", "intent could not be written"))
         await scene.clock.sleep(2)
-        await scene.bot.stop()
+        await scene.phone.stop()
         await scene.clock.sleep(60)
         await scene.api.start()
-        scene.bot = scene.build()
-        await scene.bot.start()
+        scene.phone = scene.build()
+        await scene.phone.start()
         await scene.wait(lambda: any("could not be written" in s.text for s in scene.api.shown))
         shown = next(s for s in scene.api.shown if "could not be written" in s.text)
         await scene.press(shown, "✅ seen")
         await scene.clock.sleep(1)
-        await scene.bot.stop()
-        scene.bot = scene.build()
-        assert scene.bot.desk.unacknowledged == ()
-        await scene.bot.start()
+        await scene.phone.stop()
+        scene.phone = scene.build()
+        assert scene.phone.desk.unacknowledged == ()
+        await scene.phone.start()
 
     on_stage(tmp_path, story)
 
@@ -247,38 +246,6 @@ def test_no_secret_reaches_the_phone(tmp_path: Path) -> None:
 def replace_why(why: str) -> PositionOpened:
     fields = {name: getattr(OPENED, name) for name in OPENED.__struct_fields__}
     return PositionOpened(**{**fields, "why": why})
-
-
-def test_slack_gets_the_same_text_and_what_nobody_acknowledged(tmp_path: Path) -> None:
-    posted: list[str] = []
-    answers = [500, 500]
-
-    async def hook(request: web.Request) -> web.Response:
-        if answers:
-            return web.Response(status=answers.pop())
-        posted.append((await request.json())["text"])
-        return web.Response(text="ok")
-
-    async def story(scene: Scene) -> None:
-        app = web.Application()
-        app.router.add_post("/services/T0/B0/{key}", hook)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        address = f"http://127.0.0.1:{runner.addresses[0][1]}/services/T0/B0/hush-hush"
-        scene.settings["SLACK_WEBHOOK_URL"] = address
-        await scene.open()
-        scene.dispatcher.publish(critical(scene, "storage", "disk is full"))
-        await scene.clock.sleep(400)
-        both = "\n".join(posted)
-        assert all(shown.text.splitlines()[0] in both for shown in scene.api.shown)
-        assert "nobody has acknowledged this for 5m" in both
-        assert len([line for line in scene.log if "Slack does not take alerts" in line]) == 1
-        assert all("hush" not in line for line in scene.log)
-        await scene.close()
-        await runner.cleanup()
-
-    on_stage(tmp_path, story, opened=False)
 
 
 def test_a_damaged_memory_is_said_and_a_full_disk_too(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_the_order_manager_can_be_asked_itself(tmp_path: Path) -> None:
             return ()
 
     async def story(scene: Scene) -> None:
-        scene.bot.set_order_manager(NoPositions())
+        scene.phone.set_order_manager(NoPositions())
         (answer,) = await scene.ask("/positions")
         assert "no open positions" in answer.text
 

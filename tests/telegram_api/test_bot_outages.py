@@ -109,13 +109,13 @@ def test_the_daemon_starts_and_stops_while_telegram_is_dead(tmp_path: Path) -> N
     async def story(scene: Scene) -> None:
         scene.base = await scene.api.start()
         await scene.api.stop()
-        scene.bot = scene.build()
+        scene.phone = scene.build()
         began = scene.clock.monotonic()
-        await scene.bot.start()
+        await scene.phone.start()
         assert scene.clock.monotonic() == began
         await scene.clock.sleep(120)
         began = scene.clock.monotonic()
-        await scene.bot.stop("test")
+        await scene.phone.stop("test")
         assert scene.clock.monotonic() - began < 5
         await scene.supervisor.close(1)
         assert len([line for line in scene.log if "does not answer" in line]) == 1

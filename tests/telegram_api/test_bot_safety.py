@@ -100,9 +100,9 @@ def test_an_update_seen_before_is_not_obeyed_again_after_a_restart(tmp_path: Pat
         number = scene.api.say(ANN, "/pause")
         await scene.wait(lambda: scene.desk.done)
         await scene.ask("/ping")
-        await scene.bot.stop()
-        scene.bot = scene.build()
-        await scene.bot.start()
+        await scene.phone.stop()
+        scene.phone = scene.build()
+        await scene.phone.start()
         hellos = len(scene.api.shown)
         await scene.wait(lambda: len(scene.api.shown) > hellos)
         await scene.clock.sleep(1)
@@ -124,8 +124,8 @@ def test_what_was_sent_while_nobody_listened_is_dropped(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         scene.base = await scene.api.start()
         scene.api.say(ANN, "/panic")
-        scene.bot = scene.build()
-        await scene.bot.start()
+        scene.phone = scene.build()
+        await scene.phone.start()
         await scene.started()
         await scene.ask("/ping")
         assert all("PANIC" not in shown.text for shown in scene.api.shown)
@@ -287,9 +287,9 @@ def test_a_phone_is_paired_by_the_code_on_the_console(tmp_path: Path) -> None:
         (answer,) = await scene.ask("/ping")
         assert "pong" in answer.text
         assert {shown.chat_id for shown in scene.api.shown} == {ANN}
-        await scene.bot.stop()
-        scene.bot = scene.build()  # remembered, and no new code is offered
-        await scene.bot.start()
+        await scene.phone.stop()
+        scene.phone = scene.build()  # remembered, and no new code is offered
+        await scene.phone.start()
         await scene.clock.sleep(3)
         (answer,) = await scene.ask("/ping")
         assert "pong" in answer.text
