@@ -25,6 +25,7 @@ from core.kernel.supervisor import Supervisor
 from core.oms.parts import OmsPorts
 from core.oms.plan import PlanSettings
 from core.oms.rules import OmsRules
+from core.oms.stop_level import MoveRules
 from core.oms.throttle import ThrottleLimits
 from core.order_manager import OrderManager
 from core.pre_trade_check import EntryLimits, PreTradeCheck
@@ -295,5 +296,6 @@ def _rules(config: TradingConfig) -> OmsRules:
         foreign=config.foreign_positions,
         default_plan=ProtectionPlan(config.stop_loss_pct, config.tp_levels),
         leverage=config.leverage_default,
+        moves=MoveRules.from_config(config),
         throttle=ThrottleLimits.from_config(config),
     )

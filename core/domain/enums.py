@@ -194,6 +194,7 @@ class ExitReason(StrEnum):
     """Why a position became flat."""
 
     STOP_LOSS = "stop_loss"
+    MOVED_STOP = "moved_stop"
     TAKE_PROFIT = "take_profit"
     MAX_HOLD = "max_hold"
     MANUAL = "manual"

@@ -300,6 +300,38 @@ class ProtectionSettings(Group):
         "distances as configured, in ATR (1.0, 1.5 and 2.0), or scaled by the win rate after 100 "
         "trades (1.2 above 65 %, 0.8 below 50 %)",
     )
+    break_even_after_tp1: bool = setting(
+        False,  # noqa: FBT003 - the default's value, named by its field
+        "move the stop to the entry price once the first target is filled",
+    )
+    break_even_offset_pct: Amount = setting(
+        "0.001",
+        "how far beyond the entry that stop lies, to pay for the fees",
+        unit=Unit.FRACTION,
+        ge=0,
+        le=Decimal("0.02"),
+    )
+    trailing_stop: bool = setting(
+        False,  # noqa: FBT003 - the default's value, named by its field
+        "move the stop behind the best price; it is never moved back",
+    )
+    trailing_start_pct: Amount = setting(
+        "0.006",
+        "gain at which the stop begins to trail",
+        unit=Unit.FRACTION,
+        ge=0,
+        le=Decimal("0.2"),
+    )
+    trailing_distance_pct: Amount = setting(
+        "0.004",
+        "distance at which it trails the best price",
+        unit=Unit.FRACTION,
+        ge=Decimal("0.001"),
+        le=Decimal("0.1"),
+    )
+    stop_move_interval: float = setting(
+        5.0, "time between two moves of a stop at least", unit=Unit.SECONDS, ge=1, le=300
+    )
     working_type: Annotated[WorkingType, Upper] = setting(
         WorkingType.MARK_PRICE, "price that triggers stops and targets"
     )

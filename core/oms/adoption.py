@@ -20,6 +20,7 @@ from core.domain.position import OrderSnapshot, Trade
 from core.ids import child_intent_id, parse_client_id
 from core.oms.rules import OmsRules
 from core.oms.state import SymbolState
+from core.oms.stop_level import FOUND
 
 
 def adopt_position(
@@ -66,7 +67,7 @@ def adopt_order(row: OrderSnapshot, trade: Trade) -> OrderRecord | None:
         reduce_only=row.reduce_only,
         strategy=parts.strategy,
         level=parts.level,
-        note="found on the exchange",
+        note=FOUND,
     )
     return OrderRecord(
         intent=intent,

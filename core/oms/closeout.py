@@ -13,6 +13,7 @@ from core.domain.money import ZERO
 from core.domain.ports import Clock, ExchangePort, FactPublisher, JournalPort, RiskPort
 from core.oms.alarm import Alarm
 from core.oms.state import SymbolState, was_never_opened
+from core.oms.stop_level import was_moved
 
 _HOUR_MS = 3_600_000
 _FOREIGN_PREFIXES = (
@@ -32,7 +33,7 @@ def exit_reason(state: SymbolState) -> ExitReason:
                 return reason
         return ExitReason.FOREIGN
     if record.intent.purpose is Purpose.STOP:
-        return ExitReason.STOP_LOSS
+        return ExitReason.MOVED_STOP if was_moved(record) else ExitReason.STOP_LOSS
     if record.intent.purpose is Purpose.TAKE_PROFIT:
         return ExitReason.TAKE_PROFIT
     return state.flatten_reason or ExitReason.MANUAL

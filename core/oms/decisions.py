@@ -8,12 +8,13 @@ else and never waits for it (INV-01).
 from dataclasses import dataclass
 from decimal import Decimal
 
-from core.domain.enums import Direction, ExitReason, OrderStatus, Purpose
+from core.domain.enums import ExitReason, OrderStatus, Purpose
 from core.domain.instrument import Instrument
-from core.domain.money import ONE, ZERO, floor_to_step, nearest_to_step, round_to_tick_away
+from core.domain.money import ONE, ZERO, floor_to_step, nearest_to_step
 from core.domain.order import OrderRecord
 from core.domain.position import Trade
 from core.oms.state import SymbolState
+from core.oms.stop_level import STAY, MoveRules, StopBasis, StopLevel, stop_level, tighter
 
 WOULD_TRIGGER = -2021
 MAX_STOP_TRIES = 2
@@ -31,9 +32,12 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class PlaceStop:
+    """`urgent` while the position lacks a stop; otherwise another one works until this does."""
+
     quantity: Decimal
     trigger: Decimal
     urgent: bool
+    basis: StopBasis = StopBasis.PLAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +92,6 @@ ProtectStep = Idle | PlaceStop | Flatten | BeginFlatten
 ManageStep = Idle | Cancel | PlaceLadder | Resolve | FetchFills | Finish
 
 
-def stop_price(trade: Trade, instrument: Instrument) -> Decimal:
-    """Trigger of the stop: entry price moved against the position, rounded away from it."""
-    ratio = trade.plan.stop_ratio
-    factor = ONE - ratio if trade.direction is Direction.LONG else ONE + ratio
-    return round_to_tick_away(trade.entry_price * factor, instrument.tick, trade.direction)
-
-
 def plan_ladder(trade: Trade, instrument: Instrument, quantity: Decimal) -> tuple[Leg, ...]:
     """Legs of the ladder for `quantity` (positive). Legs below the minimum go to the last one."""
     legs: list[Leg] = []
@@ -115,36 +112,44 @@ def plan_ladder(trade: Trade, instrument: Instrument, quantity: Decimal) -> tupl
     return tuple(legs)
 
 
-def _matches(record: OrderRecord, quantity: Decimal, trigger: Decimal, tolerance: Decimal) -> bool:
+def _in_place(state: SymbolState, record: OrderRecord, size: Decimal, level: StopLevel) -> bool:
+    """True for a stop of the right size that is where it belongs, or nearly.
+
+    A planned stop follows the average entry price both ways, a moved one is never loosened.
+    """
     planned = record.intent.trigger_price
-    return (
-        record.remaining == quantity and planned is not None and abs(planned - trigger) <= tolerance
-    )
+    if record.remaining != size or planned is None:
+        return False
+    slack = state.trade.entry_price * state.trade.plan.stop_ratio * _TRIGGER_TOLERANCE
+    if level.basis is not StopBasis.PLAN and tighter(state.trade.direction, planned, level.price):
+        return True
+    return abs(planned - level.price) <= slack
 
 
-def _tolerance(trade: Trade) -> Decimal:
-    return trade.entry_price * trade.plan.stop_ratio * _TRIGGER_TOLERANCE
-
-
-def decide_protect(state: SymbolState, now: float, verify_timeout: float) -> ProtectStep:
+def decide_protect(
+    state: SymbolState, now: float, verify_timeout: float, moves: MoveRules = STAY
+) -> ProtectStep:
     """The next protective step. `now` and `verify_timeout` in monotonic seconds."""
     size = abs(state.position())
     if size == ZERO:
         return Idle()
     if state.flatten_reason is not None:
         return _decide_flatten(state, size, state.flatten_reason, now)
-    trigger = stop_price(state.trade, state.instrument)
+    level = stop_level(state, moves)
     if state.coverage() < size:
-        return _decide_naked(state, size, trigger, now, verify_timeout)
-    tolerance = _tolerance(state.trade)
-    wanted = [r for r in state.live_stops() if _matches(r, size, trigger, tolerance)]
-    if wanted or state.pending_stops():
+        return _decide_naked(state, size, level, now, verify_timeout)
+    if state.move_broken:
+        return BeginFlatten(ExitReason.MOVED_STOP, "the moved stop's level is already broken")
+    live = state.live_stops()
+    if any(_in_place(state, record, size, level) for record in live) or state.pending_stops():
         return Idle()
-    if any(r.status is not OrderStatus.LIVE for r in state.live_stops()):
+    if any(record.status is not OrderStatus.LIVE for record in live):
         return Idle()  # a stop is executing; its fills will tell
-    if now < state.resize_not_before:
-        return Idle(until=state.resize_not_before)
-    return PlaceStop(size, trigger, urgent=False)
+    only_moved = any(record.remaining == size for record in live)
+    not_before = max(state.resize_not_before, state.move_not_before if only_moved else 0.0)
+    if now < not_before:
+        return Idle(until=not_before)
+    return PlaceStop(size, level.price, urgent=False, basis=level.basis)
 
 
 def _decide_flatten(
@@ -162,13 +167,16 @@ def _decide_flatten(
 
 
 def _decide_naked(
-    state: SymbolState, size: Decimal, trigger: Decimal, now: float, verify_timeout: float
+    state: SymbolState, size: Decimal, level: StopLevel, now: float, verify_timeout: float
 ) -> ProtectStep:
     naked = state.naked
+    place = PlaceStop(size, level.price, urgent=True, basis=level.basis)
     if naked is None or naked.tries == 0:
-        return PlaceStop(size, trigger, urgent=True)
+        return place
     if naked.refused_code == WOULD_TRIGGER:
-        return BeginFlatten(ExitReason.STOP_LOSS, "the stop level is already broken")
+        planned = level.basis is StopBasis.PLAN
+        reason = ExitReason.STOP_LOSS if planned else ExitReason.MOVED_STOP
+        return BeginFlatten(reason, "the stop level is already broken")
     deadline = naked.since + verify_timeout
     if now >= deadline:
         return BeginFlatten(ExitReason.EMERGENCY, f"no accepted stop within {verify_timeout} s")
@@ -182,10 +190,12 @@ def _decide_naked(
     covered = sum((r.remaining for r in pending), state.coverage())
     if pending and covered >= size and now < second_try:
         return Idle(until=second_try)
-    return PlaceStop(size, trigger, urgent=True)
+    return place
 
 
-def decide_manage(state: SymbolState, now: float, now_ms: int) -> ManageStep:
+def decide_manage(
+    state: SymbolState, now: float, now_ms: int, moves: MoveRules = STAY
+) -> ManageStep:
     """The next step that is not protection: doubts, fills, siblings, ladder, end."""
     for record in state.orders.values():
         if record.status is OrderStatus.UNKNOWN:
@@ -196,7 +206,7 @@ def decide_manage(state: SymbolState, now: float, now_ms: int) -> ManageStep:
     size = abs(state.position())
     if size == ZERO:
         return _decide_flat(state)
-    surplus = _surplus_stop(state, size)
+    surplus = _surplus_stop(state, size, moves)
     if surplus is not None:
         return Cancel(surplus)
     if state.flatten_reason is None and _wants_ladder(state, size):
@@ -228,15 +238,19 @@ def _decide_flat(state: SymbolState) -> ManageStep:
     return Finish()
 
 
-def _surplus_stop(state: SymbolState, size: Decimal) -> OrderRecord | None:
-    """An accepted stop that can go because the others still cover the position."""
+def _surplus_stop(state: SymbolState, size: Decimal, moves: MoveRules) -> OrderRecord | None:
+    """An accepted stop that can go because the others still cover the position.
+
+    Kept is the newest one that is where it belongs; while the wanted level runs ahead of what the
+    exchange has, the tightest of the right size.
+    """
     live = state.live_stops()
     if len(live) < 2:
         return None
-    trigger = stop_price(state.trade, state.instrument)
-    keep = next(
-        (r for r in reversed(live) if _matches(r, size, trigger, _tolerance(state.trade))), None
-    )
+    level = stop_level(state, moves)
+    keep = next((r for r in reversed(live) if _in_place(state, r, size, level)), None)
+    if keep is None and level.basis is not StopBasis.PLAN:
+        keep = _tightest(state, size)
     if keep is None:
         return None
     for record in live:
@@ -244,6 +258,19 @@ def _surplus_stop(state: SymbolState, size: Decimal) -> OrderRecord | None:
         if record is not keep and movable and state.coverage() - record.remaining >= size:
             return record
     return None
+
+
+def _tightest(state: SymbolState, size: Decimal) -> OrderRecord | None:
+    best: OrderRecord | None = None
+    for record in state.live_stops():
+        price = record.intent.trigger_price
+        if record.remaining != size or price is None:
+            continue
+        if best is None or tighter(
+            state.trade.direction, price, best.intent.trigger_price or price
+        ):
+            best = record
+    return best
 
 
 def _wants_ladder(state: SymbolState, size: Decimal) -> bool:

@@ -16,13 +16,14 @@ from core.domain.enums import (
     Severity,
     Side,
     TimeInForce,
+    WorkingType,
 )
 from core.domain.errors import VenueError
 from core.domain.facts import PositionOpened, StopConfirmed
 from core.domain.intent import OrderIntent
 from core.domain.money import ZERO
 from core.domain.order import OrderRecord
-from core.domain.ports import Clock, ExchangePort, FactPublisher
+from core.domain.ports import Clock, ExchangePort, FactPublisher, PriceView
 from core.ids import child_intent_id
 from core.kernel.supervisor import Restart, Supervisor
 from core.oms.alarm import Alarm
@@ -48,9 +49,13 @@ from core.oms.outcomes import OutcomeResolver
 from core.oms.rules import OmsRules
 from core.oms.sender import Sender
 from core.oms.state import NakedClock, SymbolState, Tracker
+from core.oms.stop_level import better, was_moved
 
 _NEVER_GIVE_UP = Restart(limit=1_000, window=60.0, pause=0.1)
 _LONGEST_PAUSE = 10.0
+_LOOK_AT_PRICE = 1.0
+_MAX_PRICE_AGE_MS = 30_000
+_REFUSALS_TOLD = 3
 _LOOK_AGAIN = 5.0  # a bell that was never rung must not end protection
 
 
@@ -67,6 +72,7 @@ class Keeper:
         evidence: Evidence,
         closeout: CloseOut,
         exchange: ExchangePort,
+        prices: PriceView,
         facts: FactPublisher,
         clock: Clock,
         supervisor: Supervisor,
@@ -78,6 +84,7 @@ class Keeper:
         self._evidence = evidence
         self._closeout = closeout
         self._exchange = exchange
+        self._prices = prices
         self._facts = facts
         self._clock = clock
         self._alert = Alarm(facts, clock)
@@ -97,10 +104,13 @@ class Keeper:
     async def _protect(self, state: SymbolState) -> None:
         while not state.closed:
             self._watch_coverage(state)
-            step = decide_protect(state, self._clock.monotonic(), self._rules.verify_timeout_s)
+            self._watch_price(state)
+            step = decide_protect(
+                state, self._clock.monotonic(), self._rules.verify_timeout_s, self._rules.moves
+            )
             match step:
                 case Idle(until):
-                    await state.protect.wait(self._seconds_to(until))
+                    await state.protect.wait(self._protect_pause(state, until))
                 case PlaceStop():
                     self._place_stop(state, step)
                 case BeginFlatten(reason, detail):
@@ -141,6 +151,28 @@ class Keeper:
             state.stop_elapsed_ms = elapsed_ms
         state.confirmed_once = True
 
+    def _watch_price(self, state: SymbolState) -> None:
+        """Remember the best price since the entry; a price that stopped moving is none."""
+        if not self._rules.moves.trailing or state.position() == ZERO:
+            return
+        price = self._trigger_price(state)
+        if price is not None:
+            state.best_price = better(state.trade.direction, price, state.best_price)
+
+    def _trigger_price(self, state: SymbolState) -> Decimal | None:
+        """The price that stops are triggered by, None while it is unknown or old."""
+        oldest = self._exchange.exchange_now_ms() - _MAX_PRICE_AGE_MS
+        mark = self._prices.mark(state.symbol)
+        if self._rules.working_type is WorkingType.MARK_PRICE:
+            return mark.price if mark is not None and mark.event_ms >= oldest else None
+        book = self._prices.book(state.symbol)
+        return book.mid if book is not None and book.event_ms >= oldest else None
+
+    def _protect_pause(self, state: SymbolState, until: float | None) -> float:
+        pause = self._seconds_to(until)
+        trails = self._rules.moves.trailing and state.position() != ZERO
+        return min(pause, _LOOK_AT_PRICE) if trails else pause
+
     def _place_stop(self, state: SymbolState, step: PlaceStop) -> None:
         """Send a stop without waiting: its deadline runs while the answer is on its way."""
         intent = self._intent(
@@ -150,6 +182,7 @@ class Keeper:
             OrderKind.STOP_MARKET,
             step.quantity,
             trigger=step.trigger,
+            note=step.basis.value,
         )
         record = self._sender.record(state, intent)
         if step.urgent:
@@ -157,7 +190,9 @@ class Keeper:
                 state.naked = NakedClock(since=self._clock.monotonic())
             state.naked.tries += 1
         else:
-            state.resize_not_before = self._clock.monotonic() + RETRY_PAUSE
+            now = self._clock.monotonic()
+            state.resize_not_before = now + RETRY_PAUSE
+            state.move_not_before = now + self._rules.moves.interval_s
         self._supervisor.spawn(
             f"stop {record.client_id}", lambda: self._send_stop(state, record, step.urgent)
         )
@@ -168,6 +203,8 @@ class Keeper:
         if refused and urgent and state.naked is not None:
             state.naked.refused_code = last.reject_code
             state.naked.refused_text = last.reject_text
+        if not urgent:
+            self._judge_replacement(state, last, refused=refused)
         if refused:
             self._alert(
                 Severity.WARNING,
@@ -175,6 +212,27 @@ class Keeper:
                 f"{state.symbol} stop refused: {last.reject_text} (code {last.reject_code})",
             )
         state.touch()
+
+    def _judge_replacement(self, state: SymbolState, last: OrderRecord, *, refused: bool) -> None:
+        """The stop in force stays when its successor is refused; each refusal waits longer.
+
+        One that would trigger at once says that the price is through the wanted level already,
+        which the looser stop in force does not see.
+        """
+        if not refused:
+            state.move_refusals = 0
+            return
+        state.move_refusals += 1
+        state.move_broken = was_moved(last) and last.reject_code == WOULD_TRIGGER
+        pause = min(RETRY_PAUSE * 2**state.move_refusals, _LONGEST_PAUSE)
+        state.resize_not_before = self._clock.monotonic() + pause
+        if state.move_refusals == _REFUSALS_TOLD:
+            self._alert(
+                Severity.CRITICAL,
+                f"stop-move:{state.symbol}",
+                f"{state.symbol} stop could not be replaced {_REFUSALS_TOLD} times, "
+                f"the old one stays: {last.reject_text}",
+            )
 
     def _begin_flatten(self, state: SymbolState, reason: ExitReason, detail: str) -> None:
         state.flatten_reason = reason
@@ -220,7 +278,7 @@ class Keeper:
             self._announce(state)
             # The exchange's time, which a jump of our wall clock cannot move.
             now_ms = self._exchange.exchange_now_ms()
-            step = decide_manage(state, self._clock.monotonic(), now_ms)
+            step = decide_manage(state, self._clock.monotonic(), now_ms, self._rules.moves)
             match step:
                 case Idle(until):
                     await state.manage.wait(self._manage_pause(state, until))

@@ -95,6 +95,7 @@ def build_parts(rules: OmsRules, ports: OmsPorts) -> OmsParts:
         evidence=evidence,
         closeout=closeout,
         exchange=ports.exchange,
+        prices=ports.prices,
         facts=ports.facts,
         clock=ports.clock,
         supervisor=ports.supervisor,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from core.domain.enums import ForeignPolicy, TakeProfitStyle, WorkingType
 from core.domain.intent import ProtectionPlan
+from core.oms.stop_level import STAY, MoveRules
 from core.oms.throttle import ThrottleLimits
 
 
@@ -24,4 +25,5 @@ class OmsRules:
     foreign: ForeignPolicy
     default_plan: ProtectionPlan
     leverage: int
+    moves: MoveRules = STAY
     throttle: ThrottleLimits = field(default_factory=ThrottleLimits)

@@ -66,6 +66,13 @@ class SymbolState:
     flatten_not_before: float = 0.0
     flatten_again_at: float = 0.0
     resize_not_before: float = 0.0
+    move_not_before: float = 0.0
+    move_refusals: int = 0
+    """Replacements of a working stop that the exchange has refused in a row."""
+    move_broken: bool = False
+    """A tighter stop would have triggered at once: the price is through the wanted level."""
+    best_price: Decimal | None = None
+    """Most favourable price seen since the entry, where the stop trails it."""
     ladder_done: bool = False
     fills_not_before: float = 0.0
     funding_seen: bool = False

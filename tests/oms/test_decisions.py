@@ -22,9 +22,9 @@ from core.oms.decisions import (
     decide_manage,
     decide_protect,
     plan_ladder,
-    stop_price,
 )
 from core.oms.state import NakedClock, SymbolState
+from core.oms.stop_level import stop_price
 
 TIMEOUT = 1.5
 S = OrderStatus
