@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
+from ipaddress import ip_address
 from pathlib import Path
 
 # Run as a file (python tools/paper_exchange.py) the folder above is not on the path.
@@ -26,6 +27,7 @@ from core.kernel.loops import live_loop_factory, run
 from core.kernel.signals import StopSignals
 from core.kernel.supervisor import Supervisor
 from core.paper.contracts import QUOTES
+from core.paper.feed_live import REST_URL, WS_URL
 from core.paper.feeds import FeedOptions, OpenedFeed, open_feed
 from core.paper.server import PaperServer
 from core.simulation.virtual_loop import virtual_loop_factory
@@ -70,6 +72,13 @@ def _symbols(text: str) -> tuple[str, ...]:
     return tuple(part.strip().upper() for part in text.split(",") if part.strip())
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="paper_exchange",
@@ -102,7 +111,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--symbols", type=_symbols, metavar="LIST", help="as BTCUSDC,ETHUSDC (default: all)")
     add("--latency-ms", type=_milliseconds, default=0, help="delay of every REST request")
     add("--faults", action="store_true", help="enable the rehearsal routes under /paper/")
+    add("--live-rest", default=REST_URL, metavar="URL", help="source of --feed live (%(default)s)")
+    add("--live-ws", default=WS_URL, metavar="URL", help="its streams (%(default)s)")
     args = parser.parse_args(argv)
+    if args.faults and not _is_loopback(args.host):
+        parser.error(f"--faults: the rehearsal routes need no key: {args.host} is not loopback")
     if (args.feed is PaperFeed.REPLAY) != (args.replay is not None):
         parser.error("--feed replay and --replay PATH go together")
     if args.feed is PaperFeed.LIVE and args.speed != 1:
@@ -123,6 +136,8 @@ async def _open(args: argparse.Namespace, clock: Clock, supervisor: Supervisor) 
         quote=args.quote[0],
         also=args.quote[1:],
         symbols=args.symbols,
+        rest_url=args.live_rest,
+        ws_url=args.live_ws,
         seed=args.seed,
         replay_path=args.replay,
         wall_clock=args.speed == 1,

@@ -16,7 +16,7 @@ from core.domain.errors import ConfigError, DataError
 from core.kernel.chance import Chance
 from core.kernel.clock import LiveClock
 from core.kernel.supervisor import Supervisor
-from core.paper.feed_live import REST_URL, WS_URL, probe
+from core.paper.feed_live import REST_URL, WS_URL, why_unreachable
 from core.paper.feeds import PROBE_S, FeedOptions, OpenedFeed, open_feed
 from core.symbol_utils import to_binance_symbol
 
@@ -47,13 +47,12 @@ def choose_prices(config: TradingConfig) -> PriceSource:
     notes: tuple[str, ...] = ()
     kind = config.paper_feed
     if kind is PaperFeed.AUTO:
-        if _run(probe(options.rest_url, PROBE_S)):
-            kind = PaperFeed.LIVE
-        else:
-            kind = PaperFeed.SYNTHETIC
+        reason = _run(why_unreachable(options.rest_url, PROBE_S))
+        kind = PaperFeed.SYNTHETIC if reason else PaperFeed.LIVE
+        if reason:
             notes = (
-                f"{SYNTHETIC_MARK}: live prices cannot be reached within {PROBE_S:g} s, "
-                "so everything below trades invented prices",
+                f"{SYNTHETIC_MARK}: live prices cannot be reached within {PROBE_S:g} s "
+                f"({reason}), so everything below trades invented prices",
             )
     if kind is PaperFeed.LIVE:
         return PriceSource(kind, options, None, None, 1.0, notes)

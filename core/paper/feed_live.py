@@ -35,14 +35,16 @@ Sessions = Callable[[], aiohttp.ClientSession]
 Report = Callable[[str], None]
 
 
-async def probe(rest_url: str, timeout: float, sessions: Sessions = aiohttp.ClientSession) -> bool:
-    """True when the server answers a ping within `timeout` seconds."""
+async def why_unreachable(
+    rest_url: str, timeout: float, sessions: Sessions = aiohttp.ClientSession
+) -> str:
+    """Empty when the server answers a ping within `timeout` seconds, else what it does instead."""
     async with sessions() as session:
         try:
             await PublicData(session, rest_url, "").ping(timeout)
-        except RetryLater:
-            return False
-        return True
+        except RetryLater as error:
+            return str(error)
+        return ""
 
 
 @dataclass(slots=True)
@@ -57,6 +59,35 @@ class _Progress:
     high: Decimal = Decimal(0)
     low: Decimal = Decimal(0)
     volume: Decimal = Decimal(0)
+
+
+class _Outage:
+    """Tells of interruptions and how long to wait before the next try."""
+
+    def __init__(self, clock: Clock, chance: Random, report: Report) -> None:
+        self._clock = clock
+        self._chance = chance
+        self._report = report
+        self._pause = _FIRST_PAUSE_S
+        self._since: float | None = None
+
+    def goes_on(self, error: RetryLater) -> float:
+        """Seconds to wait after a failure."""
+        wait = self._pause * self._chance.uniform(0.5, 1.5)
+        if isinstance(error, Limited):
+            wait += error.wait_s
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE_S)
+        if self._since is None:
+            self._since = self._clock.monotonic()
+        self._report(f"live prices interrupted, next try in {wait:.1f} s: {error}")
+        return wait
+
+    def over(self) -> None:
+        """Prices arrive."""
+        self._pause = _FIRST_PAUSE_S
+        if self._since is not None:
+            away, self._since = self._clock.monotonic() - self._since, None
+            self._report(f"live prices are back after {away:.0f} s")
 
 
 class LiveFeed:
@@ -153,8 +184,7 @@ class LiveFeed:
         A server that limits or bans this address is left alone for as long as it asks. Each
         interruption is reported with its reason, and so is its end.
         """
-        pause = _FIRST_PAUSE_S
-        lost: float | None = None
+        outage = _Outage(clock, self._chance, self._report)
         async with self._sessions() as session:
             data = PublicData(session, self._rest_url, self._ws_url)
             while True:
@@ -164,19 +194,10 @@ class LiveFeed:
                     async with data.klines(self.symbols) as stream:
                         while True:
                             await self._take(await stream.next(), data, sink)
-                            pause = _FIRST_PAUSE_S
-                            if lost is not None:
-                                away = clock.monotonic() - lost
-                                self._report(f"live prices are back after {away:.0f} s")
-                                lost = None
+                            outage.over()
                 except RetryLater as error:
-                    wait = pause * self._chance.uniform(0.5, 1.5)
-                    if isinstance(error, Limited):
-                        wait += error.wait_s
-                    lost = clock.monotonic() if lost is None else lost
-                    self._report(f"live prices interrupted, next try in {wait:.1f} s: {error}")
+                    wait = outage.goes_on(error)
                 await clock.sleep(wait)
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
 
     async def _take(self, event: KlineEvent, data: PublicData, sink: FeedSink) -> None:
         progress = self._progress.get(event.symbol)

@@ -16,7 +16,7 @@ from core.domain.ports import Clock
 from core.kernel.chance import Chance
 from core.kernel.supervisor import Supervisor
 from core.paper.contracts import listed_contracts
-from core.paper.feed_live import REST_URL, WS_URL, LiveFeed, probe
+from core.paper.feed_live import REST_URL, WS_URL, LiveFeed, why_unreachable
 from core.paper.feed_replay import ReplayFeed
 from core.paper.feed_synthetic import SyntheticFeed
 from core.paper.model import Contract, Feed
@@ -84,9 +84,11 @@ async def open_feed(
         return _replay(options, clock)
     if kind is PaperFeed.SYNTHETIC:
         return _synthetic(options, clock)
-    if kind is PaperFeed.AUTO and not await probe(options.rest_url, PROBE_S, sessions):
-        report(f"{options.rest_url} does not answer within {PROBE_S:g} s: SYNTHETIC PRICES")
-        return _synthetic(options, clock)
+    if kind is PaperFeed.AUTO:
+        reason = await why_unreachable(options.rest_url, PROBE_S, sessions)
+        if reason:
+            report(f"live prices cannot be reached ({reason}): SYNTHETIC PRICES")
+            return _synthetic(options, clock)
     try:
         return await _live(options, clock, supervisor, chance, report, sessions)
     except RetryLater as error:

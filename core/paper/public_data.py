@@ -206,6 +206,8 @@ class PublicData:
                 self._session.get(self._rest + path, params=query) as answer,
             ):
                 body = await answer.read()
+        except TimeoutError as error:
+            raise RetryLater(f"{self._rest}{path}: no answer within {timeout:g} s") from error
         except _FAILURES as error:
             raise RetryLater(f"{self._rest}{path}: {_reason(error)}") from error
         if answer.status in LEAVE_ALONE_S:

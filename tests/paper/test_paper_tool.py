@@ -72,6 +72,47 @@ async def test_a_replay_ends_by_itself(tmp_path: Path) -> None:
     assert ready["rest"].startswith("http://127.0.0.1:")
 
 
+async def stopped(process: asyncio.subprocess.Process) -> str:
+    """Stop a process in order; what it said."""
+    process.send_signal(signal.SIGTERM)
+    _, errors = await asyncio.wait_for(process.communicate(), START_S)
+    assert process.returncode == 0, errors
+    assert b"Traceback" not in errors
+    return errors.decode()
+
+
+async def test_one_mirrors_the_other() -> None:
+    source, there = await started("--symbols", "BTCUSDC,XRPUSDC", "--seed", "11")
+    live = ["--feed", "live", "--live-rest", there["rest"], "--live-ws", there["ws"]]
+    mirror, here = await started(*live, "--symbols", "XRPUSDC")
+    query = "/fapi/v1/klines?symbol=XRPUSDC&interval=1m&limit=20"
+    try:
+        async with aiohttp.ClientSession() as http:
+            rows = {}
+            for name, ready in (("there", there), ("here", here)):
+                async with http.get(ready["rest"] + query) as answer:
+                    rows[name] = {row[0]: row[1:9] for row in (await answer.json())[:-1]}
+            async with http.ws_connect(here["ws"] + "/public/ws/xrpusdc@bookTicker") as ws:
+                top = await ws.receive_json(timeout=START_S)
+    finally:
+        said = await stopped(mirror)
+        await stopped(source)
+    both = set(rows["here"]) & set(rows["there"])
+    assert len(both) >= 18
+    assert all(rows["here"][at] == rows["there"][at] for at in both)
+    assert top["s"] == "XRPUSDC"
+    assert f"from {there['rest']}" in said
+
+
+def test_live_prices_out_of_reach_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    nowhere = ["--live-rest", "http://127.0.0.1:1", "--live-ws", "ws://127.0.0.1:1"]
+    assert main(["--feed", "live", *nowhere]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "live prices cannot be read: http://127.0.0.1:1" in captured.err
+
+
 def test_taken_port_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -95,6 +136,7 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
         ["--balance", "x"],
         ["--port", "70000"],
         ["--latency-ms", "-1"],
+        ["--faults", "--host", "192.0.2.1"],
     ):
         with pytest.raises(SystemExit) as error:
             main(arguments)

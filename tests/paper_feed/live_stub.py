@@ -30,6 +30,7 @@ class Stub:
         }
         self.trading = {s: "TRADING" for s in SYMBOLS}
         self.override: dict[str, web.Response | float] = {}
+        self.refuse: web.Response | None = None
         self.requests: list[str] = []
         self.streams: list[str] = []
         self.socket: web.WebSocketResponse | None = None
@@ -84,8 +85,10 @@ class Stub:
             for m in rows[: int(query["limit"])]
         ]
 
-    async def _stream(self, request: web.Request) -> web.WebSocketResponse:
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
         self.streams.append(request.query["streams"])
+        if self.refuse is not None:
+            return self.refuse
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.socket = socket

@@ -14,7 +14,7 @@ from core.kernel.chance import Chance
 from core.kernel.clock import SimulatedClock
 from core.kernel.supervisor import Supervisor
 from core.paper.contracts import build_contracts
-from core.paper.feed_live import LiveFeed, probe
+from core.paper.feed_live import LiveFeed, why_unreachable
 from core.paper.feed_synthetic import SyntheticFeed
 from core.paper.server import PaperServer
 from core.simulation.virtual_loop import aiohttp_on_virtual_time
@@ -233,15 +233,34 @@ def test_a_slow_limited_or_empty_server_fails_the_opening() -> None:
     on_rig(scenario)
 
 
-def test_probe_tells_an_answering_server_from_a_dead_one() -> None:
+def test_an_answering_server_is_told_from_one_that_does_something_else() -> None:
     async def scenario(parts: Rig) -> None:
-        assert await probe(parts.stub.url, 2.0)
+        assert await why_unreachable(parts.stub.url, 2.0) == ""
         parts.stub.override["ping"] = 5.0
-        assert not await probe(parts.stub.url, 2.0)
+        assert "no answer within 2 s" in await why_unreachable(parts.stub.url, 2.0)
         assert parts.clock.now_ms() == NOW + 2_000
-        parts.stub.override["ping"] = web.Response(status=451)
-        assert not await probe(parts.stub.url, 2.0)
-        assert not await probe("http://127.0.0.1:1", 2.0)
+        parts.stub.override["ping"] = web.Response(status=451, text="not in your country")
+        assert "not in your country" in await why_unreachable(parts.stub.url, 2.0)
+        parts.stub.override["ping"] = web.Response(status=418, headers={"Retry-After": "77"})
+        assert "banned for 77 s" in await why_unreachable(parts.stub.url, 2.0)
+        assert "127.0.0.1:1" in await why_unreachable("http://127.0.0.1:1", 2.0)
+
+    on_rig(scenario)
+
+
+def test_a_limited_stream_is_left_alone_for_as_long_as_asked() -> None:
+    async def scenario(parts: Rig) -> None:
+        await parts.listen()
+        parts.stub.refuse = web.Response(status=429)
+        assert parts.stub.socket is not None
+        await parts.stub.socket.close()
+        await parts.clock.sleep(50)
+        assert "rate limited for 60 s" in parts.said[-1]
+        tries = len(parts.stub.streams)
+        await parts.clock.sleep(10)
+        assert len(parts.stub.streams) == tries
+        parts.stub.refuse = None
+        await parts.connection()
 
     on_rig(scenario)
 

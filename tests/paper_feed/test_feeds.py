@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from feed_kit import MINUTE, START, D, row, virtually, write
 from live_stub import NOW, SYMBOLS, Rig, rig
 
@@ -48,6 +49,10 @@ def mute(parts: Rig) -> None:
     parts.stub.override["ping"] = 60.0
 
 
+def banned(parts: Rig) -> None:
+    parts.stub.override["ping"] = web.Response(status=418)
+
+
 def unreadable(parts: Rig) -> None:
     parts.stub.trading = {}
 
@@ -63,7 +68,7 @@ def test_auto_is_live_where_the_server_answers() -> None:
     assert parts.said == []
 
 
-@pytest.mark.parametrize("spoil", [dead, mute, unreadable])
+@pytest.mark.parametrize("spoil", [dead, mute, banned, unreadable])
 def test_auto_is_synthetic_otherwise_and_says_so_loudly(spoil: Callable[[Rig], None]) -> None:
     found, parts = opened(PaperFeed.AUTO, QUICK, spoil)
     assert found.kind is PaperFeed.SYNTHETIC
