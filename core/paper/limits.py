@@ -11,12 +11,17 @@ from urllib.parse import urlencode
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from core.paper.errors import ApiError, refuse
 from core.paper.params import Params
 
 WEIGHT_PER_MINUTE = 2400
+FUNDING_PER_5M = 500
+"""Requests for funding rates have a pool of their own."""
 ORDERS_PER_10S = 300
 ORDERS_PER_MINUTE = 1200
 DEFAULT_RECV_WINDOW_MS = 5000
@@ -26,6 +31,13 @@ _BAN_AFTER = 20
 _BAN_MS = 120_000
 _PEM_HEAD = "-----BEGIN PUBLIC KEY-----"
 _SIGNATURE = re.compile(r"(^|&)signature=[^&]*")
+
+
+class Pool(Enum):
+    """Which count of requests per address a route draws on."""
+
+    WEIGHT = 0
+    FUNDING = 1
 
 
 class Security(Enum):
@@ -60,24 +72,31 @@ def _socket_payloads(raw: Mapping[str, object]) -> Iterator[str]:
 class Gatekeeper:
     """Checks key, signature and timestamp exactly as received.
 
-    `api_secret` is the shared secret, or the public half of an Ed25519 pair in PEM, of which the
-    exchange never sees the private one.
+    `api_secret` is the shared secret, or the public half of an Ed25519 or RSA pair in PEM, of which
+    the exchange never sees the private one. Raises ValueError for a pair of another kind.
     """
 
     def __init__(self, api_key: str, api_secret: str, now_ms: Callable[[], int]) -> None:
         self._key = api_key
         self._secret = api_secret
         self._now_ms = now_ms
-        self._public: Ed25519PublicKey | None = None
+        self._public: Ed25519PublicKey | RSAPublicKey | None = None
         if api_secret.startswith(_PEM_HEAD):
             loaded = load_pem_public_key(api_secret.encode())
-            if not isinstance(loaded, Ed25519PublicKey):
-                raise ValueError("the public key of a signature pair must be Ed25519")
+            if not isinstance(loaded, Ed25519PublicKey | RSAPublicKey):
+                raise ValueError("the public key of a signature pair must be Ed25519 or RSA")
             self._public = loaded
 
     @property
+    def kind(self) -> str:
+        """How requests are signed, as the exchange names it."""
+        if self._public is None:
+            return "HMAC_SHA256"
+        return "ED25519" if isinstance(self._public, Ed25519PublicKey) else "RSA"
+
+    @property
     def is_ed25519(self) -> bool:
-        return self._public is not None
+        return isinstance(self._public, Ed25519PublicKey)
 
     def check(
         self, security: Security, key: str | None, query: str, body: str, params: Params
@@ -124,7 +143,11 @@ class Gatekeeper:
             wanted = sign(self._secret, payload)
             return hmac.compare_digest(given.lower().encode(), wanted.encode())
         try:
-            self._public.verify(base64.b64decode(given, validate=True), payload.encode())
+            signature = base64.b64decode(given, validate=True)
+            if isinstance(self._public, RSAPublicKey):
+                self._public.verify(signature, payload.encode(), PKCS1v15(), SHA256())
+            else:
+                self._public.verify(signature, payload.encode())
         except (InvalidSignature, ValueError):  # ValueError: not base64
             return False
         return True
@@ -168,6 +191,7 @@ class RateLimits:
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
         self._weight = _Window(60_000, WEIGHT_PER_MINUTE)
+        self._funding = _Window(300_000, FUNDING_PER_5M)
         self._orders_10s = _Window(10_000, ORDERS_PER_10S)
         self._orders_1m = _Window(60_000, ORDERS_PER_MINUTE)
         self._strikes = 0
@@ -177,12 +201,19 @@ class RateLimits:
         """Answer 418 for a while (rehearsals)."""
         self._banned_until_ms = self._now_ms() + milliseconds
 
-    def spend(self, weight: int) -> None:
-        """Raises ApiError -1003 with status 429, or 418 while banned."""
+    def spend(self, weight: int, pool: Pool = Pool.WEIGHT) -> None:
+        """Raises ApiError -1003 with status 429, or 418 while banned.
+
+        The limit is the address's: once it is passed every request is refused, also one that
+        weighs nothing, until the minute ends. Going on regardless brings the ban.
+        """
         now = self._now_ms()
         if now < self._banned_until_ms:
             raise self._banned()
-        if self._weight.add(now, weight):
+        within = self._weight.add(now, weight)
+        if pool is Pool.FUNDING:
+            within = self._funding.add(now, 1) and within
+        if within:
             return
         self._strikes += 1
         if self._strikes % _BAN_AFTER == 0:
@@ -190,7 +221,8 @@ class RateLimits:
             raise self._banned()
         raise ApiError(
             -1003,
-            f"Too many requests; current limit of IP is {WEIGHT_PER_MINUTE} requests per minute.",
+            f"Too many requests; current limit is {WEIGHT_PER_MINUTE} requests per minute. Please "
+            "use the websocket for live updates to avoid polling the API.",
             429,
         )
 
@@ -209,7 +241,10 @@ class RateLimits:
 
     def _banned(self) -> ApiError:
         until = self._banned_until_ms
-        text = f"Way too many requests; IP banned until {until}. Please use the websocket."
+        text = (
+            f"Way too many requests; IP banned until {until}. Please use the websocket for live "
+            "updates to avoid bans."
+        )
         return ApiError(-1003, text, 418)
 
     def headers(self, *, orders: bool) -> dict[str, str]:

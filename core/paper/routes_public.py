@@ -6,7 +6,7 @@ from core.domain.market import TIMEFRAMES_MS
 from core.paper.candles import Kline
 from core.paper.errors import ApiError, refuse
 from core.paper.exchange import FUNDING_PERIOD_MS
-from core.paper.limits import ORDERS_PER_10S, ORDERS_PER_MINUTE, WEIGHT_PER_MINUTE, Security
+from core.paper.limits import ORDERS_PER_10S, ORDERS_PER_MINUTE, WEIGHT_PER_MINUTE, Pool, Security
 from core.paper.market import PERPETUAL_END_MS, Market
 from core.paper.model import Contract
 from core.paper.params import Params
@@ -431,8 +431,8 @@ ROUTES = (
     RestRoute("GET", "/fapi/v1/aggTrades", _agg_trades, weight=flat(20)),
     RestRoute("GET", "/fapi/v1/continuousKlines", _continuous_klines, weight=_kline_weight),
     RestRoute("GET", "/fapi/v1/premiumIndex", _premium_index, weight=by_symbol(1, 10)),
-    RestRoute("GET", "/fapi/v1/fundingRate", _funding_rate, weight=flat(0)),
-    RestRoute("GET", "/fapi/v1/fundingInfo", _nothing, weight=flat(0)),
+    RestRoute("GET", "/fapi/v1/fundingRate", _funding_rate, weight=flat(0), pool=Pool.FUNDING),
+    RestRoute("GET", "/fapi/v1/fundingInfo", _nothing, weight=flat(0), pool=Pool.FUNDING),
     RestRoute("GET", "/fapi/v1/ticker/24hr", _ticker_24h, weight=by_symbol(1, 40)),
     RestRoute("GET", "/fapi/v1/ticker/price", _ticker_price, weight=by_symbol(1, 2)),
     RestRoute("GET", "/fapi/v2/ticker/price", _ticker_price, weight=by_symbol(1, 2)),

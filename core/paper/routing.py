@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from core.paper.candles import CandleBook
 from core.paper.exchange import PaperExchange
-from core.paper.limits import Security
+from core.paper.limits import Pool, Security
 from core.paper.market_stream import MarketStream
 from core.paper.params import Params
 from core.paper.quotes import Quotes
@@ -60,6 +60,7 @@ class RestRoute:
     security: Security = Security.NONE
     weight: Weight = ONE
     orders: tuple[int, int] = (0, 0)
+    pool: Pool = Pool.WEIGHT
 
     @property
     def key(self) -> tuple[str, str]:

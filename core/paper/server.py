@@ -28,6 +28,7 @@ from core.paper.ledger import Ledger
 from core.paper.limits import Gatekeeper, RateLimits
 from core.paper.market_stream import MarketStream
 from core.paper.model import Contract, Feed, PaperCandle, Tick
+from core.paper.pacing import wait_until
 from core.paper.params import Params
 from core.paper.quotes import Quotes
 from core.paper.records import AlgoOrder, Order, Position
@@ -220,8 +221,10 @@ class PaperServer:
     def _later(self, delay_ms: int, act: Callable[[], None]) -> None:
         """Run `act` after a delay, as a supervised task."""
 
+        due = self._clock.now_ms() + delay_ms
+
         async def wait() -> None:
-            await self._clock.sleep(delay_ms / 1000)
+            await wait_until(self._clock, due)
             act()
 
         self._delayed += 1
@@ -316,7 +319,7 @@ class PaperServer:
 
     def _call(self, route: RestRoute, request: web.Request, body: str, params: Params) -> object:
         _, _, query = request.raw_path.partition("?")
-        self.limits.spend(route.weight(params))
+        self.limits.spend(route.weight(params), route.pool)
         key = request.headers.get("X-MBX-APIKEY")
         self._gate.check(route.security, key, query, body, params)
         if route.orders != (0, 0):

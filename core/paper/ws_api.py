@@ -147,7 +147,7 @@ class WsApi:
         if route is None:
             return self._talk(session, wish, params)
         values = Params(params)
-        self._limits.spend(route.weight(values))
+        self._limits.spend(route.weight(values), route.pool)
         if route.security is not Security.NONE:
             logged_on = session.api_key if "signature" not in params else None
             self._gate.check_socket(route.security, wish.params, values, logged_on)
@@ -159,7 +159,7 @@ class WsApi:
         self._limits.spend(2)
         if wish.method == "session.logon":
             if not self._gate.is_ed25519:
-                raise ApiError(-4056, "HMAC_SHA256 API key is not supported.")
+                raise ApiError(-4056, f"{self._gate.kind} API key is not supported.")
             self._gate.check_socket(Security.SIGNED, wish.params, Params(params), None)
             session.api_key, session.since_ms = params["apiKey"], self._clock.now_ms()
         elif wish.method == "session.logout":

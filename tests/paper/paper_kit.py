@@ -49,8 +49,11 @@ def candle(symbol: str, open_ms: int, price: Decimal) -> PaperCandle:
 class StillFeed:
     """A feed with flat history that ends when told; tests push its ticks themselves."""
 
-    def __init__(self, start_ms: int, minutes: int = 180) -> None:
-        self.symbols = tuple(PRICES)
+    def __init__(
+        self, start_ms: int, minutes: int = 180, prices: Mapping[str, Decimal] = PRICES
+    ) -> None:
+        self._prices = prices
+        self.symbols = tuple(prices)
         self.start_ms = start_ms // 60_000 * 60_000
         self.end_ms = None
         self.simulated = True
@@ -63,7 +66,7 @@ class StillFeed:
     def history(self, symbol: str) -> tuple[PaperCandle, ...]:
         first = self.start_ms - self._minutes * 60_000
         return tuple(
-            candle(symbol, first + n * 60_000, PRICES[symbol]) for n in range(self._minutes)
+            candle(symbol, first + n * 60_000, self._prices[symbol]) for n in range(self._minutes)
         )
 
     async def run(self, sink: FeedSink, clock: Clock) -> None:

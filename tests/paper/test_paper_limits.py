@@ -4,7 +4,14 @@ import pytest
 from paper_kit import ADA, API_KEY, API_SECRET, BTC, Venue
 
 from core.paper.errors import ApiError
-from core.paper.limits import Gatekeeper, RateLimits, Security, sign, signed_payload
+from core.paper.limits import (
+    Gatekeeper,
+    Pool,
+    RateLimits,
+    Security,
+    sign,
+    signed_payload,
+)
 from core.paper.params import Params
 
 SECRET = "2b5eb11e18796d12d88f13dc27dbbd02c2cc51ff7059765ed9821957d82bb4d9"
@@ -164,6 +171,9 @@ ADA_ORDER = {**ORDER, "symbol": ADA, "quantity": "100"}
         ({**MARKET}, -1102),
         ({**ORDER}, -1102),
         ({**MARKET, "quantity": "0.01", "price": "1"}, -1106),
+        ({**MARKET, "quantity": "0.01", "priceMatch": "QUEUE"}, -5038),
+        ({**ORDER, "price": "60000", "priceMatch": "QUEUE"}, -1106),
+        ({**ORDER, "priceMatch": "BEST"}, -5037),
         ({**MARKET, "quantity": "x"}, -1100),
         ({**MARKET, "quantity": "0.01", "symbol": "NOPE"}, -1121),
         ({**MARKET, "quantity": "0.01", "side": "HOLD"}, -1117),
@@ -175,6 +185,11 @@ ADA_ORDER = {**ORDER, "symbol": ADA, "quantity": "100"}
         ({**MARKET, "quantity": "0.01", "newOrderRespType": "FULL"}, -1136),
         ({**ORDER, "price": "60000", "timeInForce": "SOON"}, -1115),
         ({**ORDER, "price": "60000", "timeInForce": "GTD", "goodTillDate": "1"}, -5040),
+        (
+            {**ORDER, "price": "60000", "timeInForce": "GTD", "goodTillDate": "253402300799000"},
+            -5040,
+        ),
+        ({**ORDER, "price": "60000", "timeInForce": "GTD"}, -1102),
         ({**MARKET, "quantity": "0.01", "timestamp": "1"}, -1021),
     ],
 )
@@ -238,3 +253,33 @@ async def test_a_trigger_off_the_tick_grid_is_accepted(venue: Venue) -> None:
     params = {**ALGO, "symbol": ADA, "quantity": "100", "triggerPrice": "0.40005"}
     status, body = await venue.call("POST", "/fapi/v1/algoOrder", **params)
     assert (status, body["triggerPrice"]) == (200, "0.40005")
+
+
+def test_above_the_limit_nothing_passes_not_even_what_weighs_nothing() -> None:
+    now = [60_000]
+    limits = RateLimits(lambda: now[0])
+    limits.spend(2400)
+    limits.spend(0)  # at the limit, not above it
+    for weight in (1, 0):
+        with pytest.raises(ApiError) as error:
+            limits.spend(weight)
+        assert (error.value.code, error.value.status) == (-1003, 429)
+    now[0] += 60_000
+    limits.spend(0)
+
+
+def test_funding_rates_have_a_pool_of_their_own() -> None:
+    now = [300_000]
+    limits = RateLimits(lambda: now[0])
+    for _ in range(500):
+        limits.spend(0, Pool.FUNDING)
+    with pytest.raises(ApiError) as error:
+        limits.spend(0, Pool.FUNDING)
+    assert (error.value.code, error.value.status) == (-1003, 429)
+    limits.spend(1)
+    assert limits.headers(orders=False) == {"X-MBX-USED-WEIGHT-1M": "1"}
+    now[0] += 299_999
+    with pytest.raises(ApiError):
+        limits.spend(0, Pool.FUNDING)
+    now[0] += 1
+    limits.spend(0, Pool.FUNDING)
