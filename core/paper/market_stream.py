@@ -19,7 +19,7 @@ from core.paper.quotes import Quotes
 from core.paper.records import Order, Trade
 from core.paper.streams import StreamHub, StreamName, Topic
 from core.paper.tape import Print, TradeTape
-from core.paper.wire import Row, fixed
+from core.paper.wire import Row, fixed, number
 
 KLINE_PERIOD_MS = 250
 _UM = 1
@@ -280,7 +280,7 @@ class MarketStream:
                         "bnf": row.notional_floor,
                         "bnc": row.notional_cap,
                         "mmr": float(row.maint_margin_ratio),
-                        "cf": float(row.cum),
+                        "cf": number(row.cum),
                         "mi": 1,
                         "ma": row.initial_leverage,
                     }

@@ -122,6 +122,7 @@ def _account_v2(desk: Desk, _params: Params) -> Body:
     assets = [{**row, "marginAvailable": True} for row in _assets(desk)]
     return {
         "feeTier": 0,
+        "feeBurn": flags.fee_burn,
         "canTrade": True,
         "canDeposit": True,
         "canWithdraw": True,
@@ -131,19 +132,26 @@ def _account_v2(desk: Desk, _params: Params) -> Body:
         **_totals(desk),
         "assets": assets,
         "positions": [
-            {
-                **_account_position(desk, row),
-                "leverage": str(row.leverage),
-                "isolated": row.isolated,
-                "entryPrice": entry(row.entry_price),
-                "breakEvenPrice": entry(wire.break_even(row)),
-                "maxNotional": str(_max_notional(desk, row)),
-                "bidNotional": "0",
-                "askNotional": "0",
-            }
+            _account_position_v2(desk, row)
             for name in desk.exchange.markets
             for row in _listed(desk, name)
         ],
+    }
+
+
+def _account_position_v2(desk: Desk, position: Position) -> Row:
+    held, working = _margins(desk, position)
+    return {
+        **_account_position(desk, position),
+        "positionInitialMargin": plain(held),
+        "openOrderInitialMargin": plain(working),
+        "leverage": str(position.leverage),
+        "isolated": position.isolated,
+        "entryPrice": entry(position.entry_price),
+        "breakEvenPrice": entry(wire.break_even(position)),
+        "maxNotional": str(_max_notional(desk, position)),
+        "bidNotional": "0",
+        "askNotional": "0",
     }
 
 
@@ -214,8 +222,6 @@ def _account_position(desk: Desk, position: Position) -> Row:
         "isolatedWallet": plain(position.isolated_wallet),
         "initialMargin": plain(held + working),
         "maintMargin": plain(_maintenance(desk, position)) if position.quantity else "0",
-        "positionInitialMargin": plain(held),
-        "openOrderInitialMargin": plain(working),
         "updateTime": position.updated_ms,
     }
 

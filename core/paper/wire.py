@@ -32,6 +32,11 @@ def fixed(value: Decimal) -> str:
     return f"{value:.8f}"
 
 
+def number(value: Decimal) -> int | float:
+    """As a JSON number: whole where it is whole."""
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
 def places(unit: Decimal) -> int:
     """Decimals of a tick or step as it is written (`0.10` has two)."""
     exponent = unit.as_tuple().exponent
@@ -83,8 +88,17 @@ def order_reply(order: Order, *, ack: bool = False) -> Row:
     }
 
 
+def amend_reply(order: Order) -> Row:
+    """Answer to PUT; the client's own number comes back only when it gave one."""
+    row = order_reply(order)
+    row["pair"] = order.spec.symbol
+    if order.modify_id:
+        row["modifyId"] = order.modify_id
+    return row
+
+
 def order_row(order: Order) -> Row:
-    """Row of GET order, openOrders and allOrders."""
+    """Row of GET order and openOrders."""
     row = order_reply(order)
     del row["cumQty"]
     row["avgPrice"] = entry(order.average)
@@ -93,9 +107,14 @@ def order_row(order: Order) -> Row:
     return row
 
 
+def history_row(order: Order) -> Row:
+    """Row of GET allOrders. `cumBase` counts for coin-margined contracts only."""
+    return order_row(order) | {"pair": order.spec.symbol, "cumBase": "0"}
+
+
 def force_row(order: Order) -> Row:
     """Row of GET forceOrders: shown as the limit order it is traded by."""
-    row = order_row(order)
+    row = history_row(order)
     row |= {"type": "LIMIT", "origType": "LIMIT", "price": row["avgPrice"]}
     for name in ("priceMatch", "selfTradePreventionMode", "goodTillDate", "priceProtect"):
         del row[name]
@@ -103,7 +122,10 @@ def force_row(order: Order) -> Row:
 
 
 def trade_row(trade: Trade) -> Row:
-    """Row of GET userTrades; the commission is positive when paid."""
+    """Row of GET userTrades; the commission is positive when paid.
+
+    `baseQty` counts for coin-margined contracts only.
+    """
     return {
         "symbol": trade.symbol,
         "id": trade.trade_id,
@@ -113,6 +135,7 @@ def trade_row(trade: Trade) -> Row:
         "qty": plain(trade.quantity),
         "realizedPnl": fixed(trade.realized),
         "quoteQty": plain(trade.price * trade.quantity),
+        "baseQty": "0",
         "commission": fixed(trade.commission),
         "commissionAsset": trade.asset,
         "time": trade.time_ms,
@@ -187,7 +210,7 @@ def algo_reply(algo: AlgoOrder) -> Row:
 
 
 def algo_row(algo: AlgoOrder) -> Row:
-    """Row of GET algoOrder, openAlgoOrders and allAlgoOrders."""
+    """Answer to GET algoOrder."""
     row = algo_reply(algo)
     if algo.spec.order.kind is not OrderKind.TRAILING_STOP_MARKET:
         del row["activatePrice"], row["callbackRate"]
@@ -198,6 +221,12 @@ def algo_row(algo: AlgoOrder) -> Row:
     row["actualType"] = order.spec.kind.value if order else ""
     row["tpOrderType"] = ""
     return row
+
+
+def algo_list_row(algo: AlgoOrder) -> Row:
+    """Row of GET openAlgoOrders and allAlgoOrders; orders of a strategy do not exist here."""
+    own = ("tpTriggerPrice", "tpPrice", "slTriggerPrice", "slPrice")
+    return algo_row(algo) | dict.fromkeys(own, "0.000")
 
 
 def algo_cancel(algo: AlgoOrder) -> Row:
@@ -381,6 +410,13 @@ def amendment_row(order: Order, row: Amendment) -> Row:
     def change(values: tuple[Decimal, Decimal]) -> Row:
         return {"before": plain(values[0]), "after": plain(values[1])}
 
+    amendment: Row = {
+        "price": change(row.price),
+        "origQty": change(row.quantity),
+        "count": row.count,
+    }
+    if row.modify_id:
+        amendment["modifyId"] = row.modify_id
     return {
         "amendmentId": row.amendment_id,
         "symbol": order.spec.symbol,
@@ -388,13 +424,8 @@ def amendment_row(order: Order, row: Amendment) -> Row:
         "orderId": order.order_id,
         "clientOrderId": order.spec.client_id,
         "time": row.time_ms,
-        "amendment": {
-            "price": change(row.price),
-            "origQty": change(row.quantity),
-            "count": row.count,
-        },
+        "amendment": amendment,
         "priceMatch": row.price_match,
-        "modifyId": row.modify_id,
     }
 
 

@@ -59,6 +59,7 @@ async def test_an_amended_order_keeps_its_id_and_is_told(venue: Venue) -> None:
             "price": {"before": "59000", "after": "59500"},
             "origQty": {"before": "0.01", "after": "0.02"},
             "count": 1,
+            "modifyId": 77,
         }
     ]
 
