@@ -37,7 +37,7 @@ from core.oms.panic import Panic
 from core.oms.parts import OmsPorts, build_parts
 from core.oms.rules import OmsRules
 from core.oms.state import SymbolState, Wake
-from core.oms.throttle import ThrottleView
+from core.oms.throttle import Denial, ThrottleView
 
 _DEGRADED_INTERVAL_S = 2.0
 _RETRY_RECONCILE_S = 1.0
@@ -133,6 +133,10 @@ class OrderManager:
     def stop_entries(self) -> None:
         """No new entry from now on; exits stay active."""
         self._stopping = True
+
+    def hold_entries(self, denial: Denial | None) -> None:
+        """No entry for this reason until told None; exits stay active."""
+        self._throttle.hold(denial)
 
     async def wait_reconciled(self, timeout: float) -> bool:
         """True when the first reconcile with a live stream has succeeded within `timeout` s."""

@@ -50,7 +50,7 @@ from tools.common.venue import connected, risk_store
 NAME = "quick_check"
 _EXITS = "0 all well, 1 something is wrong, 2 usage, 3 account or key, 5 exchange unreadable"
 _LIMIT_S = 9.5
-_LOW_DISK = 512 * 1024 * 1024
+_MIB = 1024 * 1024
 _REASONS = 4
 
 
@@ -126,7 +126,7 @@ async def _here(config: TradingConfig) -> list[Line]:
         Line("halt", State.OK, "none")
         if halt is None
         else Line("halt", State.WARN, f"entries stopped by {halt.who}: {halt.reason}"),
-        _disk(config.data_dir),
+        _disk(config.data_dir, config.min_free_disk),
     ]
     known: KnownHead | None = None
     database = Line("database", State.INFO, f"{path} does not exist yet")
@@ -135,11 +135,14 @@ async def _here(config: TradingConfig) -> list[Line]:
     return [*lines, database, _audit(config.logs_dir / "audit.jsonl", known)]
 
 
-def _disk(folder: Path) -> Line:
+def _disk(folder: Path, least_mib: int) -> Line:
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = disk_usage(there).free
     text = f"{free / 2**30:.1f} GiB free for {folder}"
-    return Line("disk", State.OK if free >= _LOW_DISK else State.WARN, text)
+    if free < least_mib * _MIB:
+        text += f", less than the {least_mib} MiB entries need"
+        return Line("disk", State.FAIL, text)
+    return Line("disk", State.OK if free >= least_mib * _MIB * 2 else State.WARN, text)
 
 
 async def _database(path: Path) -> tuple[KnownHead | None, Line]:

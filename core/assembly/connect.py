@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from core.assembly.bans import BanMemory
 from core.assembly.canary import Canary
+from core.assembly.disk_space import DiskSpace
 from core.assembly.memory import Memory
 from core.assembly.settings import LiveSettings
 from core.assembly.surroundings import Surroundings
@@ -81,6 +82,7 @@ class _Builder:
         self.supervisor = supervisor
         self.dispatcher = dispatcher
         self.connector = surroundings.connector
+        self.free_space = surroundings.free_space
         self.chance = Chance(_seed(self.config, surroundings))
 
     def client(self) -> OptimizedExchangeClient:
@@ -227,6 +229,16 @@ class _Builder:
             publish=self.dispatcher.publish,
         )
 
+    def disk(self, orders: OrderManager) -> DiskSpace:
+        return DiskSpace(
+            (self.config.data_dir, self.config.logs_dir),
+            self.config.min_free_disk,
+            probe=self.free_space,
+            hold=orders.hold_entries,
+            clock=self.clock,
+            publish=self.dispatcher.publish,
+        )
+
     def recorder(self) -> FactRecorder:
         made = FactRecorder(self.memory.queue, self.memory.redactor)
         made.attach(self.dispatcher)
@@ -265,6 +277,7 @@ def open_trading(
         risk=risk,
         universe=build.universe(client, orders, market),
         canary=build.canary(client, orders, stream, market),
+        disk=build.disk(orders),
         engine=engine,
         supervisor=supervisor,
         recorder=recorder,

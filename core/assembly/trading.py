@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from core.assembly.canary import Canary
+from core.assembly.disk_space import DiskSpace
 from core.assembly.memory import Memory
 from core.assembly.universe import Universe
 from core.assembly.venue import VenueAccess
@@ -47,6 +48,7 @@ class Trading:
     risk: RiskGuard
     universe: Universe
     canary: Canary
+    disk: DiskSpace
     engine: TradeEngine
     supervisor: Supervisor
     backoff: Backoff
@@ -94,6 +96,7 @@ class Trading:
             await self._forget_last_account()
         else:
             await self._restore_risk()
+        await self.disk.look()
         await self.orders.start(new_account=bool(self.access.account))
         self.stream.start()
         await wait_for(
@@ -117,6 +120,7 @@ class Trading:
         self.ready = True
         self.supervisor.spawn("rotation", self.universe.rotate, _FOREVER)
         self.supervisor.spawn("snapshots", self._snapshots, _FOREVER)
+        self.supervisor.spawn("disk space", self.disk.run, _FOREVER)
         self._say("start", "INFO", f"ready: {len(self.universe.symbols)} symbols")
 
     async def _wait_ready(self, give_up_s: float | None) -> None:

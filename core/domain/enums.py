@@ -302,6 +302,7 @@ class DenyReason(StrEnum):
     ORDERS_PER_INTENT = "orders_per_intent"
     REPEATED_ENTRY = "repeated_entry"
     CLOSE_ONLY = "close_only"
+    DISK_FULL = "disk_full"
     CONTRACT_RULES = "contract_rules"
     ORDER_RATIO = "order_ratio"
     NOT_REDUCING = "not_reducing"

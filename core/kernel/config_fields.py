@@ -515,6 +515,14 @@ class ProcessSettings(Group):
     log_retention_days: int = setting(
         14, "how long log files are kept", unit=Unit.DAYS, ge=1, le=3650
     )
+    min_free_disk: int = setting(
+        512,
+        "free space under which entries stop; they begin again at a quarter more; exits and "
+        "protection go on; 0 = not watched",
+        unit=Unit.MEBIBYTES,
+        ge=0,
+        le=1_048_576,
+    )
     audit_hmac_key: Secret | None = setting(
         None, "key that also signs every audit record", empty="records are hashed, not signed"
     )

@@ -32,6 +32,7 @@ class Unit(StrEnum):
     MINUTES = "min"
     DAYS = "days"
     INSTANT = "UTC"
+    MEBIBYTES = "MiB"
 
 
 _KINDS = {
@@ -40,6 +41,7 @@ _KINDS = {
     Unit.SECONDS: "seconds",
     Unit.MINUTES: "whole minutes",
     Unit.DAYS: "whole days",
+    Unit.MEBIBYTES: "whole mebibytes",
 }
 
 

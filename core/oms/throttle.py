@@ -114,6 +114,7 @@ class Throttle:
         self._entries: deque[SentEntry] = deque(maxlen=_REMEMBERED)
         self._requests: OrderedDict[str, int] = OrderedDict()
         self._denied: dict[str, int] = {}
+        self._held: Denial | None = None
 
     @property
     def memory_ms(self) -> int:
@@ -153,8 +154,14 @@ class Throttle:
             )
         return None
 
+    def hold(self, denial: Denial | None) -> None:
+        """Keep every entry back for this reason until told None; exits are not touched."""
+        self._held = denial
+
     def blocked(self) -> str:
         """Why no entry at all may leave at this moment; empty when one may."""
+        if self._held is not None:
+            return self._held.text
         used = self._last_minute()
         most = self._limits.entries_per_minute
         return f"{used} entries in the last minute, limit {most}" if used >= most else ""
@@ -178,6 +185,8 @@ class Throttle:
         approved = self._approved.get(intent.intent_id)
         if approved is None or not _matches(approved, intent):
             return Denial(DenyReason.NOT_APPROVED, {"intent": intent.intent_id})
+        if self._held is not None:
+            return self._held
         denial = self._judge_contract(intent.symbol) or self._judge_rate(intent)
         if denial is not None:
             return denial

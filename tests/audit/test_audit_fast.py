@@ -97,7 +97,7 @@ def test_no_depth_hides_a_secret(
         }[where]
         for _ in range(data.draw(st.integers(0, 3))):
             planted = data.draw(st.sampled_from([[planted], {"inner": planted}]))
-        log.write({"action": "x", **payload, "planted": planted})  # type: ignore[dict-item]
+        log.write({"action": "x", **payload, "planted": planted})  # type: ignore[dict-item]  # as above
     log.close()
     raw = (folder / "audit.jsonl").read_bytes()
     assert SECRET.encode() not in raw

@@ -13,6 +13,7 @@ from core.kernel.clock import SimulatedClock
 from core.kernel.loops import run
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
 
+ON_VIRTUAL_TIME = Surroundings(inline=True)
 Story = Callable[[Application, SimulatedClock], Awaitable[None]]
 
 
@@ -30,7 +31,9 @@ def config_in(folder: Path, **changes: object) -> TradingConfig:
     return TradingConfig(**values)
 
 
-def with_application(config: TradingConfig, story: Story) -> ExitCode:
+def with_application(
+    config: TradingConfig, story: Story, surroundings: Surroundings = ON_VIRTUAL_TIME
+) -> ExitCode:
     """Run the daemon, tell `story` once it is ready, then stop it in order."""
     source = choose_prices(config)
     assert source.epoch_ms is not None
@@ -40,7 +43,7 @@ def with_application(config: TradingConfig, story: Story) -> ExitCode:
         loop = asyncio.get_running_loop()
         with aiohttp_on_virtual_time(loop):
             clock = SimulatedClock(epoch_ms, loop)
-            app = Application(config, RunOptions(), source, clock, Surroundings(inline=True))
+            app = Application(config, RunOptions(), source, clock, surroundings)
             running = asyncio.ensure_future(app.run())
             try:
                 while not app.ready and not running.done():

@@ -32,7 +32,7 @@ from core.observe.audit_trail import AuditTrail
 from core.observe.daily import ReportSource
 from core.storage import rows
 from core.storage.audit_verify import verify
-from core.storage.database import open_database
+from core.storage.database import Statement, open_database
 from core.storage.recorder import FactRecorder
 from core.storage.write_queue import WriteQueue
 from tools.benchmarks.child import Child
@@ -300,7 +300,7 @@ def _history(count: int) -> list[Trade]:
     return found
 
 
-def _stored(trade: Trade) -> tuple[rows.Statement, ...]:
+def _stored(trade: Trade) -> tuple[Statement, ...]:
     return rows.add_trade(trade), rows.close_trade(
         trade, trade.exit_reason or ExitReason.TAKE_PROFIT
     )
