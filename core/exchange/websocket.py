@@ -247,9 +247,11 @@ class Feed:
 
     async def _connect(self) -> Socket:
         self._replace_wanted = False
+        again = self._connects > 0
         while True:
-            if self._attempt or self._connects:
+            if again:
                 await self._clock.sleep(self._delay())
+            again = True
             try:
                 return await self._open()
             except VenueError as error:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from itertools import pairwise
 
+import pytest
 from exchange_stub import Reply
 from paper_world import virtually
 from stream_kit import EPOCH_MS, UserWorld, user_world
@@ -121,6 +122,30 @@ def test_pauses_grow_until_data_comes() -> None:
             await socket.close()
             await world.stub.next_socket()
             assert world.clock.monotonic() - begin < 1.0
+
+    virtually(main)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "most"),
+    [
+        (Reply({"code": -1000, "msg": "trouble"}, 400), 9),
+        # From the second try on our own budget refuses at once, without a request.
+        (Reply({"code": -1003, "msg": "too many"}, 429), 1),
+    ],
+    ids=["refused", "rate limited"],
+)
+def test_a_first_connection_that_fails_is_tried_again_after_a_pause(
+    refusal: Reply, most: int
+) -> None:
+    async def main() -> None:
+        async with user_world() as world:
+            world.stub.answer("POST", "/fapi/v1/listenKey", refusal)
+            await world.clock.sleep(40)
+            assert 1 <= len(world.stub.calls("POST", "/fapi/v1/listenKey")) <= most
+            world.stub.answer("POST", "/fapi/v1/listenKey", Reply({"listenKey": "key-1"}))
+            await world.clock.sleep(30)
+            await world.connected()
 
     virtually(main)
 
