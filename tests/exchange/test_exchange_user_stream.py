@@ -131,7 +131,7 @@ def test_pauses_grow_until_data_comes() -> None:
     [
         (Reply({"code": -1000, "msg": "trouble"}, 400), 9),
         # From the second try on our own budget refuses at once, without a request.
-        (Reply({"code": -1003, "msg": "too many"}, 429), 1),
+        (Reply({"code": -1003, "msg": "too many"}, 429), 5),
     ],
     ids=["refused", "rate limited"],
 )
