@@ -285,6 +285,10 @@ class PaperExchange:
             for order in self.matcher.open_orders(symbol):
                 self.matcher.cancel(order)
 
+    def run_dates(self, symbol: str) -> None:
+        """End the good-till-date orders whose time has come, also in a market that stands still."""
+        self.matcher.expire_by_date(self.markets[symbol], self.now_ms())
+
     def new_client_id(self) -> str:
         """An id as the exchange makes them: 22 letters and digits."""
         return "".join(self._ids.choice(_ID_ALPHABET) for _ in range(22))

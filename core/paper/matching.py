@@ -55,10 +55,11 @@ class Matcher:
     # --- look-up ---------------------------------------------------------------------------------
 
     def find(self, symbol: str, order_id: int | None, client_id: str | None) -> Order | None:
-        """The order by either id; the newest one when a client id was reused."""
-        order = self.orders.get(order_id) if order_id is not None else None
-        if order is None and client_id is not None:
-            order = self._by_client.get((symbol, client_id))
+        """The order by either id; its own prevails, and a reused client id means the newest one."""
+        if order_id is not None:
+            order = self.orders.get(order_id)
+        else:
+            order = self._by_client.get((symbol, client_id or ""))
         return order if order is not None and order.spec.symbol == symbol else None
 
     def open_orders(self, symbol: str | None = None) -> list[Order]:

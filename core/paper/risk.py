@@ -304,10 +304,11 @@ class RiskDesk:
         fee = quantity * price * market.contract.liquidation_fee
         spare = left - trade.commission if isolated else self._ledger.cross_wallet(position.asset)
         charged = min(fee, max(spare, ZERO))
-        if self._ledger.charge(
+        taken = self._ledger.charge(
             position.asset, market.symbol, "INSURANCE_CLEAR", charged, self._now_ms()
-        ):
-            self._matcher.tell_account(position, "INSURANCE_CLEAR")
+        )
+        if taken:
+            self._matcher.tell_account(position, "INSURANCE_CLEAR", -taken)
 
     def _deleverage(self, position: Position) -> None:
         """Auto-deleveraging: a bankrupt counterparty's loss ends our gain, without a penalty."""

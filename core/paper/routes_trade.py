@@ -38,6 +38,8 @@ _T = TypeVar("_T")
 def _place(desk: Desk, params: Params) -> wire.Row:
     spec = order_spec(desk.exchange, params)
     order = desk.exchange.matcher.submit(spec)
+    if order.state.is_open and spec.good_till_ms:
+        desk.later(spec.good_till_ms - desk.now_ms(), partial(desk.exchange.run_dates, spec.symbol))
     final = spec.kind is OrderKind.MARKET or spec.tif in _AT_ONCE
     return wire.order_reply(order, ack=not (spec.result and final))
 
@@ -72,7 +74,7 @@ def _amend(desk: Desk, params: Params) -> wire.Row:
     if order is None:
         raise refuse(-2013)
     desk.exchange.amends.amend(desk.exchange.markets[order.spec.symbol], order, change)
-    return wire.order_reply(order)
+    return wire.amend_reply(order)
 
 
 def _amendments(desk: Desk, params: Params) -> Body:
@@ -163,7 +165,7 @@ def _all_orders(desk: Desk, params: Params) -> Body:
         if symbol in (None, order.spec.symbol) and _remembered(order, now)
     ]
     chosen = _newest(desk, params, rows, "orderId", _order_id, lambda row: row.created_ms)
-    return [wire.order_row(order) for order in chosen]
+    return [wire.history_row(order) for order in chosen]
 
 
 def _order_id(order: Order) -> int:
@@ -341,7 +343,7 @@ def _open_algos(desk: Desk, params: Params) -> Body:
     if params.optional("algoType") not in (None, ALGO_TYPE):
         return []
     return [
-        {**wire.algo_row(algo), "isActivated": algo.activated}
+        {**wire.algo_list_row(algo), "isActivated": algo.activated}
         for algo in desk.exchange.algos.waiting(symbol)
         if wanted is None or algo.algo_id == wanted
     ]
@@ -356,7 +358,7 @@ def _all_algos(desk: Desk, params: Params) -> Body:
         if algo.spec.order.symbol == symbol and _algo_remembered(algo, now)
     ]
     chosen = _newest(desk, params, rows, "algoId", _algo_id, lambda row: row.created_ms)
-    return [wire.algo_row(algo) for algo in chosen]
+    return [wire.algo_list_row(algo) for algo in chosen]
 
 
 def _algo_id(algo: AlgoOrder) -> int:

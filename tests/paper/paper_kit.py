@@ -117,10 +117,11 @@ class Bench:
         seed: int = 7,
         isolated: bool = True,
         also: Mapping[str, str] | None = None,
+        events: Recorder | None = None,
     ) -> None:
         """`also` are start wallets of further coins, whose BTC contract trades too."""
         self.now = START_MS
-        self.events = Recorder()
+        self.events = events or Recorder()
         wallets = {"USDC": balance, **(also or {})}
         prices = PRICES | {f"BTC{coin}": PRICES[BTC] for coin in also or {}}
         listed = {symbol: ALL_CONTRACTS[symbol] for symbol in prices}
