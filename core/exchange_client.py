@@ -153,9 +153,11 @@ class OptimizedExchangeClient:
     def instrument(self, symbol: str) -> Instrument | None:
         return self._market.instrument(symbol)
 
-    async def get_instruments(self, *, refresh: bool = False) -> tuple[Instrument, ...]:
+    async def get_instruments(
+        self, *, refresh: bool = False, lane: Lane = Lane.DATA
+    ) -> tuple[Instrument, ...]:
         """Every perpetual contract; with leverage brackets when there is an API key."""
-        return await self._market.load(brackets=True, refresh=refresh)
+        return await self._market.load(brackets=True, refresh=refresh, lane=lane)
 
     async def get_markets(self) -> dict[str, Mapping[str, object]]:
         """ccxt's market table by symbol, at most an hour old, for code that expects its form."""

@@ -66,6 +66,7 @@ class OrderManager:
         self._reconciler = parts.reconciler
         self.account = parts.account
         self._modes = parts.modes
+        self._contracts = parts.contracts
         self._inbox = Inbox(
             tracker=parts.tracker,
             evidence=parts.evidence,
@@ -112,9 +113,9 @@ class OrderManager:
             state = self._tracker.symbols.get(fill.symbol)
             if state is not None:
                 state.book(fill)
-        self._supervisor.spawn(
-            "reconcile", self._reconcile_loop, Restart(limit=1_000, window=60.0, pause=1.0)
-        )
+        again = Restart(limit=1_000, window=60.0, pause=1.0)
+        self._supervisor.spawn("reconcile", self._reconcile_loop, again)
+        self._supervisor.spawn("contracts", self._contracts.run, again)
 
     def _restore(self, state: SymbolState, records: list[OrderRecord]) -> None:
         """An episode from the journal. Whatever was on its way when we stopped is in doubt.

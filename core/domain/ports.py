@@ -233,6 +233,16 @@ class InstrumentSource(Protocol):
     def instrument(self, symbol: str) -> Instrument | None: ...
 
 
+class ContractSource(InstrumentSource, Protocol):
+    """Contract rules that can be read again."""
+
+    async def get_instruments(
+        self, *, refresh: bool = False, lane: Lane = Lane.DATA
+    ) -> tuple[Instrument, ...]:
+        """Every perpetual contract; asked of the exchange with `refresh`. Raises VenueError."""
+        ...
+
+
 class OperatorPort(Protocol):
     """The one way in for commands of people (Telegram, dashboard); views are live.
 

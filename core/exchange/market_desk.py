@@ -64,14 +64,16 @@ class MarketDesk:
         """The raw exchangeInfo body, for the library's own market table."""
         return await self._gateway.call(ep.EXCHANGE_INFO, {}, Lane.DATA, bytes)
 
-    async def load(self, *, brackets: bool, refresh: bool = False) -> tuple[Instrument, ...]:
+    async def load(
+        self, *, brackets: bool, refresh: bool = False, lane: Lane = Lane.DATA
+    ) -> tuple[Instrument, ...]:
         """All perpetual contracts, cached for an hour; brackets need an API key."""
         brackets = brackets and self._has_credentials
         async with self._loading:
             age = self._clock.monotonic() - self._contracts_at
             enough = self._with_brackets or not brackets
             if refresh or age > MARKETS_MAX_AGE_S or not enough:
-                await self._load(brackets=brackets or self._with_brackets)
+                await self._load(lane, brackets=brackets or self._with_brackets)
         return self._contracts
 
     async def candles(
@@ -123,15 +125,15 @@ class MarketDesk:
         found = (rc.mark_price(row, self._symbols) for row in rows)
         return {mark.symbol: mark for mark in found}
 
-    async def _load(self, *, brackets: bool) -> None:
-        info = await self._gateway.call(ep.EXCHANGE_INFO, {}, Lane.DATA, _INFO.decode)
+    async def _load(self, lane: Lane, *, brackets: bool) -> None:
+        info = await self._gateway.call(ep.EXCHANGE_INFO, {}, lane, _INFO.decode)
         for row in info.rate_limits:
             name = _LIMIT_NAMES.get((row.rate_limit_type, row.interval, row.interval_num))
             if name is not None:
                 self._gateway.budget.configure(name, row.limit)
         table: dict[str, tuple[Bracket, ...]] = {}
         if brackets:
-            bodies = await self._gateway.call(ep.BRACKETS, {}, Lane.DATA, _BRACKETS.decode)
+            bodies = await self._gateway.call(ep.BRACKETS, {}, lane, _BRACKETS.decode)
             table = rc.bracket_table(bodies)
         self._contracts = rc.perpetuals(info, table)
         self._by_symbol = {contract.symbol: contract for contract in self._contracts}

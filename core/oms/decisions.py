@@ -181,12 +181,14 @@ def _decide_naked(
     if now >= deadline:
         return BeginFlatten(ExitReason.EMERGENCY, f"no accepted stop within {verify_timeout} s")
     pending = state.pending_stops()
+    second_try = naked.since + verify_timeout / 2
+    if state.rules_unread and now < second_try:
+        return Idle(until=second_try)  # the same order would be refused again
     if naked.tries >= MAX_STOP_TRIES:
         if not pending:
             text = f"stop refused {naked.tries} times: {naked.refused_text}"
             return BeginFlatten(ExitReason.EMERGENCY, text)
         return Idle(until=deadline)
-    second_try = naked.since + verify_timeout / 2
     covered = sum((r.remaining for r in pending), state.coverage())
     if pending and covered >= size and now < second_try:
         return Idle(until=second_try)

@@ -21,13 +21,14 @@ from core.domain.enums import (
 from core.domain.errors import VenueError
 from core.domain.facts import PositionOpened, StopConfirmed
 from core.domain.intent import OrderIntent
-from core.domain.money import ZERO
+from core.domain.money import ZERO, floor_to_step, nearest_to_step
 from core.domain.order import OrderRecord
 from core.domain.ports import Clock, ExchangePort, FactPublisher, PriceView
 from core.ids import child_intent_id
 from core.kernel.supervisor import Restart, Supervisor
 from core.oms.alarm import Alarm
 from core.oms.closeout import CloseOut
+from core.oms.contract_watch import ContractWatch
 from core.oms.decisions import (
     RETRY_PAUSE,
     WOULD_TRIGGER,
@@ -56,6 +57,7 @@ _LONGEST_PAUSE = 10.0
 _LOOK_AT_PRICE = 1.0
 _MAX_PRICE_AGE_MS = 30_000
 _REFUSALS_TOLD = 3
+_RULES_WAIT = 5.0
 _LOOK_AGAIN = 5.0  # a bell that was never rung must not end protection
 
 
@@ -71,6 +73,7 @@ class Keeper:
         outcomes: OutcomeResolver,
         evidence: Evidence,
         closeout: CloseOut,
+        contracts: ContractWatch,
         exchange: ExchangePort,
         prices: PriceView,
         facts: FactPublisher,
@@ -83,6 +86,7 @@ class Keeper:
         self._outcomes = outcomes
         self._evidence = evidence
         self._closeout = closeout
+        self._contracts = contracts
         self._exchange = exchange
         self._prices = prices
         self._facts = facts
@@ -324,7 +328,10 @@ class Keeper:
         for leg in legs:
             if state.flatten_reason is not None or state.position() == ZERO:
                 return
-            record = await self._send_leg(state, leg, self._rules.take_profit.kind)
+            kind = self._rules.take_profit.kind
+            record = await self._send_leg(state, self._on_grid(state, leg), kind)
+            if state.rules_unread and await self._contracts.wait_read(state, _RULES_WAIT):
+                record = await self._send_leg(state, self._on_grid(state, leg), kind)
             if record.reject_code == WOULD_TRIGGER and state.position() != ZERO:
                 # The level is passed already: take this part of the profit now.
                 await self._send_leg(state, leg, OrderKind.MARKET)
@@ -334,6 +341,12 @@ class Keeper:
                     f"ladder:{state.symbol}",
                     f"{state.symbol} take-profit {leg.level} refused: {record.reject_text}",
                 )
+
+    def _on_grid(self, state: SymbolState, leg: Leg) -> Leg:
+        """The same leg under the contract's rules as they are now."""
+        contract = state.instrument
+        price = nearest_to_step(leg.price, contract.tick)
+        return Leg(leg.level, price, floor_to_step(leg.quantity, contract.step))
 
     async def _send_leg(self, state: SymbolState, leg: Leg, kind: OrderKind) -> OrderRecord:
         intent = self._intent(

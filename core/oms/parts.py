@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from core.domain.ports import (
     AuditPort,
     Clock,
+    ContractSource,
     ExchangePort,
     FactPublisher,
-    InstrumentSource,
     JournalPort,
     PriceView,
     RiskPort,
@@ -15,6 +15,7 @@ from core.domain.ports import (
 from core.kernel.supervisor import Supervisor
 from core.oms.account import AccountBook
 from core.oms.closeout import CloseOut
+from core.oms.contract_watch import ContractWatch
 from core.oms.evidence import Evidence
 from core.oms.keeper import Keeper
 from core.oms.modes import ModeWatch
@@ -35,7 +36,7 @@ class OmsPorts:
     audit: AuditPort
     risk: RiskPort
     facts: FactPublisher
-    instruments: InstrumentSource
+    instruments: ContractSource
     prices: PriceView
     clock: Clock
     supervisor: Supervisor
@@ -50,6 +51,7 @@ class OmsParts:
     account: AccountBook
     modes: ModeWatch
     evidence: Evidence
+    contracts: ContractWatch
     throttle: Throttle
     sender: Sender
     keeper: Keeper
@@ -61,12 +63,20 @@ def build_parts(rules: OmsRules, ports: OmsPorts) -> OmsParts:
     tracker, account, modes = Tracker(), AccountBook(), ModeWatch()
     evidence = Evidence(tracker, ports.journal, ports.facts, ports.clock)
     outcomes = OutcomeResolver(ports.exchange, evidence, ports.clock)
+    contracts = ContractWatch(
+        tracker=tracker,
+        source=ports.instruments,
+        modes=modes,
+        facts=ports.facts,
+        clock=ports.clock,
+    )
     throttle = Throttle(
         rules.throttle,
         prices=ports.prices,
         instruments=ports.instruments,
         risk=ports.risk,
         now_ms=ports.exchange.exchange_now_ms,
+        bars=(contracts.bar,),
     )
     sender = Sender(
         instance=rules.instance,
@@ -77,6 +87,7 @@ def build_parts(rules: OmsRules, ports: OmsPorts) -> OmsParts:
         facts=ports.facts,
         evidence=evidence,
         throttle=throttle,
+        on_answer=contracts.note_answer,
         clock=ports.clock,
         expect_echo=ports.expect_echo,
     )
@@ -94,6 +105,7 @@ def build_parts(rules: OmsRules, ports: OmsPorts) -> OmsParts:
         outcomes=outcomes,
         evidence=evidence,
         closeout=closeout,
+        contracts=contracts,
         exchange=ports.exchange,
         prices=ports.prices,
         facts=ports.facts,
@@ -113,4 +125,6 @@ def build_parts(rules: OmsRules, ports: OmsPorts) -> OmsParts:
         instruments=ports.instruments,
         clock=ports.clock,
     )
-    return OmsParts(tracker, account, modes, evidence, throttle, sender, keeper, reconciler)
+    return OmsParts(
+        tracker, account, modes, evidence, contracts, throttle, sender, keeper, reconciler
+    )

@@ -38,6 +38,8 @@ from core.oms.throttle import Denial, Throttle
 
 _ATTEMPTS = {Lane.PROTECT: 3, Lane.MANAGE: 2, Lane.DATA: 1}
 _PAUSE = 0.2
+OnAnswer = Callable[[SymbolState, OrderRecord, int], None]
+"""Told of each answer before anybody acts on it: the code of a refusal, 0 when accepted."""
 ExpectEcho = Callable[[str], None]
 """Told of each accepted order: its own event must follow, or the user stream is deaf."""
 
@@ -56,6 +58,7 @@ class Sender:
         facts: FactPublisher,
         evidence: Evidence,
         throttle: Throttle,
+        on_answer: OnAnswer,
         clock: Clock,
         expect_echo: ExpectEcho,
     ) -> None:
@@ -67,6 +70,7 @@ class Sender:
         self._facts = facts
         self._evidence = evidence
         self._throttle = throttle
+        self._on_answer = on_answer
         self._told: set[tuple[str, bool, DenyReason]] = set()
         self._clock = clock
         self._alert = Alarm(facts, clock)
@@ -187,6 +191,7 @@ class Sender:
                 OrderRequest.of(record.intent, record.client_id), lane
             )
         except (Refused, CredentialsDead) as error:
+            self._on_answer(state, record, error.code)
             record.reject_code, record.reject_text = error.code, error.text
             self._evidence.settle(state, record, OrderStatus.REJECTED, "answer", str(error))
             return True
@@ -201,6 +206,7 @@ class Sender:
         except OutcomeUnknown as error:
             self._evidence.settle(state, record, OrderStatus.UNKNOWN, "no answer", str(error))
             return True
+        self._on_answer(state, record, 0)
         self._evidence.snapshot(state, record, seen, "answer")
         self._expect_echo(record.client_id)
         return True

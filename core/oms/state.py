@@ -74,6 +74,8 @@ class SymbolState:
     best_price: Decimal | None = None
     """Most favourable price seen since the entry, where the stop trails it."""
     ladder_done: bool = False
+    rules_unread: bool = False
+    """An order was refused by a rule of the contract, which is being read again."""
     fills_not_before: float = 0.0
     funding_seen: bool = False
     closed: bool = False

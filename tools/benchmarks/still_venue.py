@@ -90,6 +90,11 @@ class StillVenue:
             update_ms=intent.created_ms,
         )
 
+    async def get_instruments(
+        self, *, refresh: bool = False, lane: Lane = Lane.DATA
+    ) -> tuple[Instrument, ...]:
+        return tuple(self._instruments.values())
+
     def instrument(self, symbol: str) -> Instrument | None:
         return self._instruments.get(symbol)
 
