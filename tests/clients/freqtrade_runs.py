@@ -14,6 +14,7 @@ from typing import Any
 from harness import PAIR, Checks, Place, expect, pause, place
 
 TRADE_S = 240
+STOP_S = 60
 INTERRUPTED = 130
 STRATEGY = '''
 from pandas import DataFrame
@@ -137,9 +138,10 @@ class Bot:
         return (wrong or lines or ["nothing said"])[-1][-200:]
 
     def stop(self) -> int:
-        self.process.send_signal(signal.SIGINT)
+        """Ask it to stop; its exit code. SIGINT would be lost where a shell started us aside."""
+        self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(30)
+            code = self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
