@@ -36,7 +36,7 @@ from core.oms.evidence import Evidence, with_client_id
 from core.oms.modes import ModeWatch
 from core.oms.outcomes import OutcomeResolver
 from core.oms.rules import OmsRules
-from core.oms.state import SymbolState, Tracker
+from core.oms.state import SymbolState, Tracker, unclaimed_id
 
 _TRADES_MARGIN_MS = 1_000
 _BELIEVE_AFTER_S = 1.0
@@ -310,7 +310,7 @@ class Reconciler:
                 self._evidence.snapshot(state, record, seen, "reconcile query")
                 if record.order_id == order_id:
                     return record.client_id
-        return f"order-{order_id}"
+        return unclaimed_id(order_id)
 
     def _believe_exchange(self, state: SymbolState, actual: Decimal, snapshot: Snapshot) -> None:
         """No fill explains the difference: the exchange's position is the truth for size."""

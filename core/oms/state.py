@@ -53,8 +53,9 @@ class SymbolState:
     instrument: Instrument
     orders: dict[str, OrderRecord] = field(default_factory=dict)
     seen_trades: set[int] = field(default_factory=set)
-    foreign_quantity: Decimal = ZERO
-    """Signed quantity moved by orders that are not ours (the phone, liquidation)."""
+    foreign_fills: dict[int, Decimal] = field(default_factory=dict)
+    """Signed quantity by order id, moved by orders that are not ours (the phone, liquidation) or
+    that nobody has recognised yet."""
     adjustment: Decimal = ZERO
     """Signed difference the exchange insists on and no fill explains; set by a reconcile only."""
     mismatch_since: float | None = None
@@ -89,6 +90,11 @@ class SymbolState:
     @property
     def symbol(self) -> str:
         return self.trade.symbol
+
+    @property
+    def foreign_quantity(self) -> Decimal:
+        """Signed quantity moved by orders that are not known as ours."""
+        return sum(self.foreign_fills.values(), ZERO)
 
     def touch(self) -> None:
         """Something changed: both workers look again."""
@@ -151,15 +157,30 @@ class SymbolState:
             return False
         self.seen_trades.add(fill.trade_id)
         self.trade.book(fill)
-        record = self.orders.get(fill.client_id)
+        record = self.orders.get(fill.client_id) or self._of_order_id(fill.order_id)
         if record is None:
-            self.foreign_quantity += fill.quantity * fill.side.sign
+            known = self.foreign_fills.get(fill.order_id, ZERO)
+            self.foreign_fills[fill.order_id] = known + fill.quantity * fill.side.sign
         else:
-            record.booked += fill.quantity
-            record.executed = max(record.executed, record.booked)
+            _credit(record, fill.quantity)
         if fill.side is not self.trade.direction.entry_side:
-            self.last_exit_client_id = fill.client_id
+            self.last_exit_client_id = fill.client_id if record is None else record.client_id
         return True
+
+    def claim(self, record: OrderRecord) -> None:
+        """The order id of `record` became known: fills that nobody claimed may be its own, and
+        would otherwise count as its executions and as a stranger's."""
+        unclaimed = self.foreign_fills.pop(record.order_id, None)
+        if unclaimed is not None:
+            _credit(record, abs(unclaimed))
+            if self.last_exit_client_id == unclaimed_id(record.order_id):
+                self.last_exit_client_id = record.client_id
+
+    def _of_order_id(self, order_id: int) -> OrderRecord | None:
+        if not order_id:
+            return None
+        found = (record for record in self.orders.values() if record.order_id == order_id)
+        return next(found, None)
 
     def view(self) -> PositionView:
         stops = self.live_stops()
@@ -198,8 +219,12 @@ class Tracker:
 
     def index(self, record: OrderRecord) -> None:
         """Remember the exchange's order id, the only key a trade list has."""
-        if record.order_id:
-            self._by_order_id[record.intent.symbol, record.order_id] = record.client_id
+        if not record.order_id:
+            return
+        self._by_order_id[record.intent.symbol, record.order_id] = record.client_id
+        state = self.symbols.get(record.intent.symbol)
+        if state is not None and state.orders.get(record.client_id) is record:
+            state.claim(record)
 
     def client_id_of(self, symbol: str, order_id: int) -> str:
         """Client id of an order of ours, empty when it is not known."""
@@ -238,6 +263,16 @@ class Tracker:
     def views(self) -> tuple[PositionView, ...]:
         """Open positions, in order of opening."""
         return tuple(state.view() for state in self.symbols.values() if state.position() != ZERO)
+
+
+def unclaimed_id(order_id: int) -> str:
+    """Stands for the client id of an order that nobody has recognised."""
+    return f"order-{order_id}"
+
+
+def _credit(record: OrderRecord, quantity: Decimal) -> None:
+    record.booked += quantity
+    record.executed = max(record.executed, record.booked)
 
 
 def was_never_opened(state: SymbolState) -> bool:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from oms.builders import PLAN, add, instrument, opened, state
 
 from core.domain.enums import Direction, ExitReason, OrderStatus, Purpose
+from core.domain.position import Fill
 from core.oms.decisions import (
     WOULD_TRIGGER,
     BeginFlatten,
@@ -23,7 +24,7 @@ from core.oms.decisions import (
     decide_protect,
     plan_ladder,
 )
-from core.oms.state import NakedClock, SymbolState
+from core.oms.state import NakedClock, SymbolState, Tracker, unclaimed_id
 from core.oms.stop_level import stop_price
 
 TIMEOUT = 1.5
@@ -207,3 +208,35 @@ def test_a_stop_is_on_the_tick_and_on_the_losing_side(price: Decimal, direction:
     assert trigger % Decimal("0.0001") == 0
     distance = (made.trade.reference_price - trigger) * direction.sign
     assert distance >= price * PLAN.stop_ratio
+
+
+@pytest.mark.parametrize("told_first", [True, False])
+def test_a_fill_whose_order_is_recognised_later_counts_once(*, told_first: bool) -> None:
+    made = protected()
+    tracker = Tracker()
+    tracker.add(made)
+    target = add(made, Purpose.TAKE_PROFIT, S.LIVE, "50", trigger="2.012", level=1)
+    fill = Fill(
+        symbol=made.symbol,
+        trade_id=1,
+        order_id=77,
+        client_id=unclaimed_id(77),
+        side=made.trade.direction.exit_side,
+        quantity=Decimal(50),
+        price=Decimal("2.012"),
+        commission=Decimal(0),
+        commission_asset="USDC",
+        realized_pnl=Decimal(0),
+        maker=False,
+        time_ms=1,
+    )
+    target.order_id = 0 if told_first else 77
+    assert made.book(fill)
+    assert made.position() == 50
+    target.order_id = 77
+    target.advance(S.FILLED, executed=Decimal(50))
+    tracker.index(target)
+    assert made.position() == 50
+    assert made.foreign_quantity == 0
+    assert not target.lacks_fills
+    assert made.last_exit_client_id == target.client_id

@@ -112,3 +112,34 @@ def test_a_reading_older_than_the_close_adopts_nothing(tmp_path: Path) -> None:
         await daemon.stop()
 
     in_world(tmp_path, story)
+
+
+def test_a_fill_is_not_a_strangers_once_its_order_is_known(tmp_path: Path) -> None:
+    """While the exchange denies the order that filled, its fill is nobody's; then it is ours, and
+    must not count a second time."""
+
+    async def story(world: World) -> None:
+        daemon = await world.daemon()
+        await daemon.orders.place_order(approved())
+        await world.wait(lambda: daemon.of(PositionOpened))
+        denied = {"status": 400, "code": -2013, "msg": "Order does not exist."}
+        world.paper.faults.events.append(EventFault("*", delay_ms=34_000, times=0))
+        world.paper.faults.rest.append(RestFault("GET /fapi/v1/algoOrder", times=0, **denied))
+        world.feed.push(WIRE, "2.0130")
+        left = world.position()
+        assert 0 < left < 100
+        await world.clock.sleep(35)
+        assert [view.quantity for view in daemon.orders.get_active_positions()] == [left]
+        assert world.stops() == left
+        world.paper.faults.clear()
+        await world.clock.sleep(35)
+        assert [view.quantity for view in daemon.orders.get_active_positions()] == [left]
+        assert world.stops() == left
+        await daemon.orders.close_position(approved().symbol)
+        await world.wait(lambda: daemon.of(TradeClosed))
+        closed = daemon.of(TradeClosed)[-1]
+        assert isinstance(closed, TradeClosed)
+        assert closed.net == world.paper.wallet("USDC") - world.paper.start_balance
+        await daemon.stop()
+
+    in_world(tmp_path, story)
