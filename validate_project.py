@@ -19,6 +19,9 @@ from checks import structure
 from checks.source import Project, load
 
 ROOT = Path(__file__).resolve().parent
+SPREAD = ("--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+"""The whole suite over the machine's cores, a file's tests together; arguments of one's own run
+in one process, where a debugger works."""
 IMPORT_ALL = """\
 import importlib, sys
 sys.path[:0] = [sys.argv[1]]
@@ -62,7 +65,7 @@ def steps(pytest_arguments: list[str]) -> Iterator[Step]:
     yield Step("lint", partial(run_tool, "ruff", "check", "--quiet"))
     yield Step("format", partial(run_tool, "ruff", "format", "--check", "--quiet"))
     yield Step("types", partial(run_tool, "mypy", "--no-error-summary"), slow=True)
-    yield Step("tests", partial(run_tool, "pytest", *pytest_arguments), slow=True)
+    yield Step("tests", partial(run_tool, "pytest", *(pytest_arguments or SPREAD)), slow=True)
 
 
 def check_structure(check: structure.Check, project: Project) -> tuple[bool, str]:
