@@ -81,6 +81,20 @@ def stop_price(trade: Trade, instrument: Instrument) -> Decimal:
     return round_to_tick_away(trade.entry_price * factor, instrument.tick, trade.direction)
 
 
+def break_even_price(trade: Trade, rules: MoveRules) -> Decimal:
+    """Where break-even puts the stop, before it is brought to the exchange's grid.
+
+    At most half the way to the first target, where the price has just been.
+    """
+    offset = min([rules.break_even_offset, *(leg.ratio / 2 for leg in trade.plan.legs[:1])])
+    return trade.entry_price * (ONE + offset * trade.direction.sign)
+
+
+def trailing_price(trade: Trade, best: Decimal, rules: MoveRules) -> Decimal:
+    """Where the trail puts the stop behind the best price, before it is brought to the grid."""
+    return best * (ONE - rules.trailing_distance * trade.direction.sign)
+
+
 def tighter(direction: Direction, price: Decimal, than: Decimal) -> bool:
     """True when a stop at `price` is nearer to the market than one at `than`."""
     return (price - than) * direction.sign > ZERO
@@ -89,16 +103,14 @@ def tighter(direction: Direction, price: Decimal, than: Decimal) -> bool:
 def stop_level(state: SymbolState, rules: MoveRules) -> StopLevel:
     """The tightest of plan, break-even, trail and what was accepted as a moved stop before."""
     trade, tick = state.trade, state.instrument.tick
-    direction, entry = trade.direction, trade.entry_price
+    direction = trade.direction
     found = StopLevel(stop_price(trade, state.instrument), StopBasis.PLAN)
     levels = [*_kept_levels(state)]
     if rules.break_even and first_target_filled(state):
-        price = entry * (ONE + _offset(trade, rules) * direction.sign)
-        levels.append(StopLevel(price, StopBasis.BREAK_EVEN))
+        levels.append(StopLevel(break_even_price(trade, rules), StopBasis.BREAK_EVEN))
     best = state.best_price
     if rules.trailing and best is not None and gain(trade, best) >= rules.trailing_start:
-        price = best * (ONE - rules.trailing_distance * direction.sign)
-        levels.append(StopLevel(price, StopBasis.TRAILING))
+        levels.append(StopLevel(trailing_price(trade, best, rules), StopBasis.TRAILING))
     for level in levels:
         price = round_to_tick_away(level.price, tick, direction)
         if tighter(direction, price, found.price):
@@ -147,8 +159,3 @@ def _kept_levels(state: SymbolState) -> list[StopLevel]:
 
 def _basis(record: OrderRecord) -> StopBasis:
     return StopBasis(record.intent.note) if was_moved(record) else StopBasis.PLAN
-
-
-def _offset(trade: Trade, rules: MoveRules) -> Decimal:
-    """At most half the way to the first target, where the price has just been."""
-    return min([rules.break_even_offset, *(leg.ratio / 2 for leg in trade.plan.legs[:1])])

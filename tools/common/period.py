@@ -33,8 +33,8 @@ def add_period(parser: argparse.ArgumentParser, default: str) -> None:
         metavar="SPAN",
         help=f"as 30m, 24h, 7d, 2w or all (default: {default})",
     )
-    parser.add_argument("--from", dest="start", type=_instant, metavar="DATE", help="as 2026-09-30")
-    parser.add_argument("--to", dest="end", type=_instant, metavar="DATE", help="not included")
+    parser.add_argument("--from", dest="start", type=instant, metavar="DATE", help="as 2026-09-30")
+    parser.add_argument("--to", dest="end", type=instant, metavar="DATE", help="not included")
 
 
 def period_of(args: argparse.Namespace, clock: Clock) -> Period:
@@ -62,7 +62,8 @@ def _span(text: str) -> int | None:
     return int(found[1]) * _UNITS_MS[found[2]]
 
 
-def _instant(text: str) -> int:
+def instant(text: str) -> int:
+    """UTC ms of a date or time as `2026-09-30`; for argparse."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
