@@ -58,7 +58,7 @@ class OrderManager:
         self._clock = ports.clock
         self._alert = Alarm(ports.facts, ports.clock)
         self._supervisor = ports.supervisor
-        parts = build_parts(rules, ports)
+        parts = build_parts(rules, ports, self.request_reconcile)
         self._tracker = parts.tracker
         self._throttle = parts.throttle
         self._sender = parts.sender
@@ -75,6 +75,7 @@ class OrderManager:
             ask_reconcile=self.request_reconcile,
             is_news=self._is_news,
             on_transfer=self._on_transfer,
+            foreign_quantity=parts.reconciler.foreign_quantity,
             facts=ports.facts,
             clock=ports.clock,
         )

@@ -17,22 +17,26 @@ from core.domain.facts import (
     ListenKeyExpired,
     MarginCall,
     OrderUpdate,
+    PositionChange,
     TradeLite,
     UnknownEvent,
     UserStreamDown,
     UserStreamUp,
     VenueFact,
 )
+from core.domain.money import ZERO, to_wire
 from core.domain.ports import Clock, FactPublisher
 from core.oms.account import AccountBook
 from core.oms.alarm import Alarm
 from core.oms.evidence import Evidence, fill_of
-from core.oms.state import Tracker
+from core.oms.state import ToldPosition, Tracker
 
 _BUFFER_LIMIT = 10_000
 _TRANSFERS = frozenset({"DEPOSIT", "WITHDRAW", "ADMIN_DEPOSIT", "ADMIN_WITHDRAW", "ASSET_TRANSFER"})
 OnTransfer = Callable[[str, Decimal], None]
 """Asset and amount of money that came (positive) or went without trading."""
+ForeignQuantity = Callable[[str], Decimal]
+"""Signed position of a symbol that is known not to be ours, 0 when there is none."""
 IsOurs = Callable[[str], bool]
 AskReconcile = Callable[[str], None]
 IsNews = Callable[[AccountConfigUpdate], bool]
@@ -52,6 +56,7 @@ class Inbox:
         ask_reconcile: AskReconcile,
         is_news: IsNews,
         on_transfer: OnTransfer,
+        foreign_quantity: ForeignQuantity,
         facts: FactPublisher,
         clock: Clock,
     ) -> None:
@@ -62,6 +67,8 @@ class Inbox:
         self._ask_reconcile = ask_reconcile
         self._is_news = is_news
         self._on_transfer = on_transfer
+        self._foreign_quantity = foreign_quantity
+        self._clock = clock
         self._alert = Alarm(facts, clock)
         self._buffer: deque[VenueFact] = deque()
         self._buffering = True
@@ -164,7 +171,22 @@ class Inbox:
             for moved in event.balances:
                 self._on_transfer(moved.asset, moved.change)
         self._account.apply(event)
+        for change in event.positions:
+            self._compare(change)
         if event.reason == "FUNDING_FEE":
             for state in self._tracker.symbols.values():
                 if not event.symbol or event.symbol == state.symbol:
                     state.funding_seen = True
+
+    def _compare(self, change: PositionChange) -> None:
+        """An account event comes before the fills it follows from: whoever manages the symbol
+        compares when they are due. A position that nobody manages is looked at by a reconcile."""
+        state = self._tracker.symbols.get(change.symbol)
+        if state is not None:
+            if state.position() == change.quantity:
+                state.told = None
+                return
+            state.told = ToldPosition(change.quantity, self._clock.monotonic())
+            state.manage.ring()
+        elif change.quantity != ZERO and self._foreign_quantity(change.symbol) != change.quantity:
+            self._ask_reconcile(f"{change.symbol} position {to_wire(change.quantity)} told")

@@ -21,7 +21,7 @@ from core.domain.enums import (
 from core.domain.errors import VenueError
 from core.domain.facts import PositionOpened, StopConfirmed
 from core.domain.intent import OrderIntent
-from core.domain.money import ZERO, floor_to_step, nearest_to_step
+from core.domain.money import ZERO, floor_to_step, nearest_to_step, to_wire
 from core.domain.order import OrderRecord
 from core.domain.ports import Clock, ExchangePort, FactPublisher, PriceView
 from core.ids import child_intent_id
@@ -46,6 +46,7 @@ from core.oms.decisions import (
     decide_protect,
 )
 from core.oms.evidence import Evidence, with_client_id
+from core.oms.inbox import AskReconcile
 from core.oms.outcomes import OutcomeResolver
 from core.oms.rules import OmsRules
 from core.oms.sender import Sender
@@ -58,6 +59,8 @@ _LOOK_AT_PRICE = 1.0
 _MAX_PRICE_AGE_MS = 30_000
 _REFUSALS_TOLD = 3
 _RULES_WAIT = 5.0
+_FILLS_FOLLOW_S = 1.0
+_STALL_S = 0.25
 _LOOK_AGAIN = 5.0  # a bell that was never rung must not end protection
 
 
@@ -74,6 +77,7 @@ class Keeper:
         evidence: Evidence,
         closeout: CloseOut,
         contracts: ContractWatch,
+        ask_reconcile: AskReconcile,
         exchange: ExchangePort,
         prices: PriceView,
         facts: FactPublisher,
@@ -87,6 +91,7 @@ class Keeper:
         self._evidence = evidence
         self._closeout = closeout
         self._contracts = contracts
+        self._ask_reconcile = ask_reconcile
         self._exchange = exchange
         self._prices = prices
         self._facts = facts
@@ -114,13 +119,23 @@ class Keeper:
             )
             match step:
                 case Idle(until):
-                    await state.protect.wait(self._protect_pause(state, until))
+                    await self._rest(state, self._protect_pause(state, until))
                 case PlaceStop():
                     self._place_stop(state, step)
                 case BeginFlatten(reason, detail):
                     self._begin_flatten(state, reason, detail)
                 case Flatten(quantity, reason):
                     self._flatten(state, quantity, reason)
+
+    async def _rest(self, state: SymbolState, pause: float) -> None:
+        """Wait; after a stall of the process, let what arrived meanwhile be read first.
+
+        The exchange's answer may lie in the socket while the deadline for it seems to be over.
+        """
+        due = self._clock.monotonic() + pause
+        await state.protect.wait(pause)
+        if self._clock.monotonic() > due + _STALL_S and state.pending_stops():
+            await self._clock.sleep(_STALL_S)
 
     def _watch_coverage(self, state: SymbolState) -> None:
         """Run the naked clock: it starts with the fill and ends with an accepted stop."""
@@ -279,6 +294,7 @@ class Keeper:
     async def _manage(self, state: SymbolState) -> None:
         while not state.closed:
             self._check_hold(state)
+            self._check_told(state)
             self._announce(state)
             # The exchange's time, which a jump of our wall clock cannot move.
             now_ms = self._exchange.exchange_now_ms()
@@ -302,7 +318,8 @@ class Keeper:
 
     def _manage_pause(self, state: SymbolState, until: float | None) -> float:
         pause = min(self._seconds_to(until), self._hold_left(state))
-        if any(record.lacks_fills for record in state.orders.values()):
+        waits = state.told is not None
+        if waits or any(record.lacks_fills for record in state.orders.values()):
             return min(pause, RETRY_PAUSE)
         return pause
 
@@ -314,6 +331,21 @@ class Keeper:
         if state.position() != ZERO and self._exchange.exchange_now_ms() - opened >= limit:
             state.flatten_reason = ExitReason.MAX_HOLD
             state.protect.ring()
+
+    def _check_told(self, state: SymbolState) -> None:
+        """A position told by an account event must be ours once its fills are in."""
+        told = state.told
+        if told is None:
+            return
+        booked = state.position()
+        if booked != told.quantity:
+            if self._clock.monotonic() < told.at + _FILLS_FOLLOW_S:
+                return
+            text = (
+                f"{state.symbol} position {to_wire(told.quantity)} told, {to_wire(booked)} booked"
+            )
+            self._ask_reconcile(text)
+        state.told = None
 
     def _hold_left(self, state: SymbolState) -> float:
         """Seconds until the longest hold is over."""

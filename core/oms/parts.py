@@ -17,6 +17,7 @@ from core.oms.account import AccountBook
 from core.oms.closeout import CloseOut
 from core.oms.contract_watch import ContractWatch
 from core.oms.evidence import Evidence
+from core.oms.inbox import AskReconcile
 from core.oms.keeper import Keeper
 from core.oms.modes import ModeWatch
 from core.oms.outcomes import OutcomeResolver
@@ -58,7 +59,7 @@ class OmsParts:
     reconciler: Reconciler
 
 
-def build_parts(rules: OmsRules, ports: OmsPorts) -> OmsParts:
+def build_parts(rules: OmsRules, ports: OmsPorts, ask_reconcile: AskReconcile) -> OmsParts:
     """Make and connect everything; nothing runs yet."""
     tracker, account, modes = Tracker(), AccountBook(), ModeWatch()
     evidence = Evidence(tracker, ports.journal, ports.facts, ports.clock)
@@ -106,6 +107,7 @@ def build_parts(rules: OmsRules, ports: OmsPorts) -> OmsParts:
         evidence=evidence,
         closeout=closeout,
         contracts=contracts,
+        ask_reconcile=ask_reconcile,
         exchange=ports.exchange,
         prices=ports.prices,
         facts=ports.facts,

@@ -165,6 +165,11 @@ class Reconciler:
         parts = parse_client_id(client_id)
         return parts is not None and parts.instance == instance_tag(self._rules.instance)
 
+    def foreign_quantity(self, symbol: str) -> Decimal:
+        """Signed position of a symbol that is not ours, as of the last reading."""
+        row = self.foreign.get(symbol)
+        return ZERO if row is None else row.quantity
+
     # --- orders ----------------------------------------------------------------------------------
 
     async def _orders_of(self, state: SymbolState, snapshot: Snapshot) -> None:

@@ -45,6 +45,14 @@ class NakedClock:
     refused_text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ToldPosition:
+    """Signed quantity as an account event gave it at monotonic `at`."""
+
+    quantity: Decimal
+    at: float
+
+
 @dataclass(slots=True)
 class SymbolState:
     """One symbol's episode: the trade, its orders and the evidence about its position."""
@@ -59,6 +67,8 @@ class SymbolState:
     adjustment: Decimal = ZERO
     """Signed difference the exchange insists on and no fill explains; set by a reconcile only."""
     mismatch_since: float | None = None
+    told: ToldPosition | None = None
+    """What an account event said last, until it agrees with our books or a reconcile is asked."""
     version: int = 0
     naked: NakedClock | None = None
     confirmed_once: bool = False

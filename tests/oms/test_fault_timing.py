@@ -20,6 +20,8 @@ from core.domain.facts import (
     TradeClosed,
 )
 from core.paper.faults import EventFault, FaultPlan, RestFault
+from core.paper.orders_in import order_spec
+from core.paper.params import Params
 from core.paper.streams import Route
 from core.simulation.virtual_loop import VirtualLoop
 
@@ -351,3 +353,77 @@ def test_a_loop_that_stalls_for_seconds_leaves_the_position_covered_or_flat(
         loop._virtual_now += seconds  # nothing runs meanwhile, and every timer is late
 
     in_world(tmp_path, story)
+
+
+@pytest.mark.parametrize("after_ms", [20, 50, 90])
+def test_an_answer_that_waited_out_a_stall_is_read_before_time_is_up(
+    tmp_path: Path, after_ms: int
+) -> None:
+    """The stop is accepted while the loop stands still: nothing has to be left."""
+
+    async def story(world: World) -> None:
+        daemon = await world.daemon()
+        world.paper.faults.rest.append(RestFault(ALGO, phase="after", delay_ms=200))
+        world.paper.faults.events.append(EventFault("ALGO_UPDATE", copies=0))
+        daemon.supervisor.spawn("entry", lambda: daemon.orders.place_order(approved()))
+        await world.wait(lambda: world.paper.requests[ALGO] == 1)
+        asyncio.get_running_loop().call_later(after_ms / 1_000, stall, 4.0)
+        await world.wait(lambda: daemon.of(PositionOpened), timeout=10)
+        assert world.position() == world.stops() == 100
+        assert world.paper.requests[ORDER] == 1
+        assert not any("at market" in text for text in daemon.alerts())
+        await daemon.orders.close_position(SYMBOL)
+        await daemon.stop()
+
+    def stall(seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop._virtual_now += seconds
+
+    in_world(tmp_path, story)
+
+
+def test_a_position_told_by_the_account_alone_is_found_at_once(tmp_path: Path) -> None:
+    """The order event of a close by hand is lost; the account event that came with it is not."""
+
+    async def story(world: World) -> None:
+        daemon = await opened(world)
+        began = world.clock.monotonic()
+        world.paper.faults.events.append(EventFault("ORDER_TRADE_UPDATE", copies=0, times=0))
+        by_hand(world, side="SELL", type="MARKET", quantity="40", reduceOnly="true")
+        await world.wait(lambda: world.stops() == 60, timeout=20)
+        assert world.clock.monotonic() - began < 5
+        reasons = [f.trigger for f in daemon.of(ReconcileDone) if isinstance(f, ReconcileDone)]
+        assert f"{SYMBOL} position 60 told, 100 booked" in reasons
+        world.paper.faults.clear()
+        await daemon.orders.close_position(SYMBOL)
+        await daemon.stop()
+
+    in_world(tmp_path, story)
+
+
+def test_our_own_fills_are_no_disagreement(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        daemon = await opened(world)
+        await closed_by_stop(world, daemon)
+        reasons = [f.trigger for f in daemon.of(ReconcileDone) if isinstance(f, ReconcileDone)]
+        assert not any("told" in reason for reason in reasons)
+
+    in_world(tmp_path, story)
+
+
+def test_a_position_nobody_manages_is_looked_at_when_it_is_told(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        daemon = await world.daemon()
+        by_hand(world, side="BUY", type="MARKET", quantity="40")
+        await world.wait(daemon.orders.foreign_positions, timeout=5)
+        assert any("is not ours" in text for text in daemon.alerts())
+        await daemon.stop()
+
+    in_world(tmp_path, story)
+
+
+def by_hand(world: World, **params: str) -> None:
+    """An order of somebody else: the owner's phone."""
+    fields = {"symbol": WIRE, **params}
+    world.paper.exchange.matcher.submit(order_spec(world.paper.exchange, Params(fields)))
