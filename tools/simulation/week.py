@@ -28,14 +28,15 @@ _MORE = ("DOT", "TRX", "APT", "OP", "INJ", "ATOM", "ETC", "XLM", "ALGO", "SEI")
 """Coins after those that the exchange lists by itself."""
 _TICK_MS = 5_000
 _LATENCY_MS, _JITTER_MS = 40, 20
-_BALANCE = Decimal(20_000)
+_BALANCE = Decimal(50_000)
 _STRATEGY = {
     "STRATEGY": "scalping_v1",
     "TIER": "aggressive",
     "MAX_SL_STREAK": "20",
     "MIN_24H_VOLUME": "0",
+    "MAX_SPREAD_PCT": "0.002",
 }
-"""The strategy as it is; gates that would end a day early are wide, so that it trades all week."""
+"""The strategy as it is; gates are wide where they would keep it from trading all week."""
 MOST_GROWTH = 0.02
 _READING = "GET /fapi/v3/positionRisk"
 """Asked once by every reconcile."""
