@@ -214,7 +214,8 @@ class Coalescer:
         times, self._repeated = self._repeated, 0
         last = self._last
         self._told_us = last.us
-        words = f"{_first_line(last.message)} (repeated {times} times)"
+        often = "once" if times == 1 else f"{times} times"
+        words = f"{_first_line(last.message)} (repeated {often})"
         self._emit(LogLine(last.us, last.level, last.component, words, {}))
 
     def close(self) -> None:

@@ -146,7 +146,7 @@ def test_repetitions_are_counted(make: Make, tmp_path: Path) -> None:
         "reconnecting attempt=1",
         "reconnecting (repeated 399 times)",
         "connected",
-        "connected (repeated 1 times)",
+        "connected (repeated once)",
     ]
 
 
