@@ -152,12 +152,15 @@ def exchange() -> Iterator[str]:
         server.wait(_STOP_S)
 
 
-def run_client(python: Path, client: str) -> list[Result]:
-    """All checks of one client; one more, failed, when its script did not come to its end."""
+def run_client(python: Path, client: str, only: Sequence[str] = ()) -> list[Result]:
+    """All checks of one client, or the named ones.
+
+    One more, failed, tells when its script did not come to its end.
+    """
     with exchange() as ready:
         try:
             done = subprocess.run(  # noqa: S603 - the clients' interpreter, our script
-                [str(python), str(CLIENTS / SCRIPTS[client]), ready],
+                [str(python), str(CLIENTS / SCRIPTS[client]), ready, *only],
                 capture_output=True,
                 text=True,
                 timeout=_CLIENT_S,

@@ -6,6 +6,7 @@ from typing import Any
 
 import ccxt
 from ccxt.async_support import binanceusdm
+from ccxt_rules import Rules
 from harness import PAIR, Checks, Place, expect, place
 
 HOSTS = ("https://fapi.binance.com", "https://api.binance.com")
@@ -71,6 +72,8 @@ class Rest:
         expect((await self.ex.fetch_trading_fees())[PAIR]["taker"] > 0, "fees")
 
     async def market_order(self) -> None:
+        with contextlib.suppress(ccxt.MarginModeAlreadySet):
+            await self.ex.set_margin_mode("isolated", PAIR)
         order = await self.ex.create_order(PAIR, "market", "buy", 0.01)
         expect(order["status"] == "closed", "not filled")
         again = await self.ex.fetch_order(order["id"], PAIR)
@@ -91,6 +94,7 @@ class Rest:
         expect(len(await self.ex.fetch_ledger("USDC", limit=10)) > 0, "ledger")
 
     async def limit_orders(self) -> None:
+        await Rules(self.ex, self.at).flat()
         price = self.at.price()
         low = round(price * 0.97, 1)
         order = await self.ex.create_order(PAIR, "limit", "buy", 0.01, low)
@@ -128,6 +132,7 @@ class Rest:
         expect(len(await self.ex.fetch_canceled_orders(PAIR)) >= 1, "cancelled orders")
 
     async def conditional_orders(self) -> None:
+        await Rules(self.ex, self.at).flat()
         await self.ex.create_order(PAIR, "market", "buy", 0.01)
         price = self.at.price()
         ids = []
@@ -157,33 +162,6 @@ class Rest:
         expect(await self.ex.fetch_positions([PAIR]) == [], "flat")
         expect(len(await self.ex.fetch_orders(PAIR, params={"trigger": True})) >= 5, "history")
 
-    async def errors(self) -> None:
-        for kind, wish in (
-            (ccxt.InvalidOrder, (PAIR, "limit", "buy", 0.001, 1000.0)),
-            (ccxt.InsufficientFunds, (PAIR, "market", "buy", 20)),
-            (ccxt.OrderNotFound, None),
-        ):
-            try:
-                if wish is None:
-                    await self.ex.cancel_order("1", PAIR)
-                else:
-                    await self.ex.create_order(*wish)
-            except ccxt.BaseError as error:
-                expect(isinstance(error, kind), f"{kind.__name__} expected, got {error!r}")
-            else:
-                raise AssertionError(f"{kind.__name__} expected")
-
-    async def hedge_mode(self) -> None:
-        await self.ex.set_position_mode(True)
-        await self.ex.create_order(PAIR, "market", "buy", 0.01, params={"hedged": True})
-        await self.ex.create_order(PAIR, "market", "sell", 0.01, params={"hedged": True})
-        sides = sorted(row["side"] for row in await self.ex.fetch_positions([PAIR]))
-        expect(sides == ["long", "short"], "both sides")
-        closing = {"hedged": True, "reduceOnly": True}
-        await self.ex.create_order(PAIR, "market", "sell", 0.01, params=closing)
-        await self.ex.create_order(PAIR, "market", "buy", 0.01, params=closing)
-        await self.ex.set_position_mode(False)
-
     async def others(self) -> None:
         raw = await self.ex.fapiPrivatePostCountdownCancelAll(
             {"symbol": "BTCUSDC", "countdownTime": 0}
@@ -201,17 +179,24 @@ class Rest:
 async def main() -> None:
     at = place()
     exchange = client_of(binanceusdm, at)
-    rest, checks = Rest(exchange, at), Checks("ccxt")
+    rest, rules, checks = Rest(exchange, at), Rules(exchange, at), Checks("ccxt")
     for name, check in (
         ("markets", rest.markets),
         ("market data", rest.market_data),
         ("settings", rest.settings),
         ("market order", rest.market_order),
         ("limit, amend, batch", rest.limit_orders),
+        ("cancel families", rules.cancels),
+        ("time in force", rules.time_in_force),
         ("conditional orders", rest.conditional_orders),
-        ("error codes", rest.errors),
-        ("hedge mode", rest.hedge_mode),
+        ("five types fired", rules.five_types_fired),
+        ("closePosition", rules.close_position),
+        ("hedge mode", rules.hedge_mode),
+        ("error codes", rules.errors),
+        ("unknown outcomes", rules.unknown_outcomes),
+        ("listen key", rules.listen_key),
         ("other routes", rest.others),
+        ("429, 418", rules.limits),
     ):
         await checks.run(name, check)
     await exchange.close()

@@ -32,6 +32,9 @@ class Place:
         with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - as above
             return json.load(answer)
 
+    def action(self, name: str, **wish: object) -> None:
+        self.act("/paper/action", {"action": name, **wish})
+
     def price(self) -> float:
         url = f"{self.rest}/fapi/v2/ticker/price?symbol={SYMBOL}"
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - as above
@@ -40,7 +43,7 @@ class Place:
     def shock(self, factor: float) -> float:
         """Let the price jump; returns the new one."""
         price = round(self.price() * factor, 1)
-        self.act("/paper/action", {"action": "shock", "symbol": SYMBOL, "price": str(price)})
+        self.action("shock", symbol=SYMBOL, price=str(price))
         return price
 
 
@@ -48,13 +51,19 @@ Check = Callable[[], Awaitable[object]]
 
 
 class Checks:
-    """Runs checks in order and tells each result; a failed one does not stop the others."""
+    """Runs checks in order and tells each result; a failed one does not stop the others.
+
+    Further arguments of the script name the only checks that are wanted.
+    """
 
     def __init__(self, client: str, limit_s: float = CHECK_S) -> None:
         self.client = client
         self._limit_s = limit_s
+        self._only = sys.argv[2:]
 
     async def run(self, name: str, check: Check) -> None:
+        if self._only and name not in self._only:
+            return
         problem = ""
         try:
             async with asyncio.timeout(self._limit_s):
@@ -66,8 +75,17 @@ class Checks:
 
 
 def place() -> Place:
-    """The exchange named by the one argument, the JSON line it printed when it was ready."""
+    """The exchange named by the first argument, the JSON line it printed when it was ready."""
     return Place(**json.loads(sys.argv[1]))
+
+
+async def refused(work: Awaitable[object]) -> Exception:
+    """What a request is refused with; that it is not refused is a failure."""
+    try:
+        answer = await work
+    except Exception as error:  # noqa: BLE001 - the class is what the caller looks at
+        return error
+    raise AssertionError(f"not refused: {str(answer)[:100]}")
 
 
 def expect(condition: object, what: str) -> None:
