@@ -17,11 +17,13 @@ from core.paper.market import PERPETUAL_END_MS, Market
 from core.paper.model import PaperCandle, Tick
 from core.paper.quotes import Quotes
 from core.paper.records import Order, Trade
+from core.paper.sessions import MARKETS, session_at
 from core.paper.streams import StreamHub, StreamName, Topic
 from core.paper.tape import Print, TradeTape
-from core.paper.wire import Row, fixed, number
+from core.paper.wire import Row, collateral_event, fixed, number
 
 KLINE_PERIOD_MS = 250
+_BOOKS = (Topic.DEPTH, Topic.RPI)
 _UM = 1
 """`st` of USDⓈ-M symbols"""
 
@@ -82,6 +84,7 @@ class MarketStream:
         self.beats = {
             "mark-1s": _Beat(1_000),
             "mark-3s": _Beat(3_000),
+            "conditions": _Beat(1_000),
             "ticker": _Beat(2_000),
             "books": _Beat(5_000),
             "depth-100": _Beat(100),
@@ -99,7 +102,9 @@ class MarketStream:
             own = demand.setdefault(name.symbol, _Demand()) if name.symbol else None
             if name.topic is Topic.MARK:
                 self.beats["mark-1s" if name.fast else "mark-3s"].streams.append(name)
-            elif name.topic is Topic.DEPTH:
+            elif name.topic in (Topic.COLLATERAL, Topic.SESSION):
+                self.beats["conditions"].streams.append(name)
+            elif name.topic in _BOOKS:
                 self.beats[f"depth-{name.period_ms}"].streams.append(name)
             elif name.topic in (Topic.TICKER, Topic.MINI):
                 self.beats["ticker"].streams.append(name)
@@ -109,7 +114,7 @@ class MarketStream:
             else:
                 own.want(name)
         self._demand = demand
-        self.depth.listen([n for n in self._hub.wanted() if n.topic is Topic.DEPTH])
+        self.depth.listen([n for n in self._hub.wanted() if n.topic in _BOOKS])
         for beat in self.beats.values():
             if beat.streams:
                 beat.wanted.set()
@@ -298,6 +303,7 @@ class MarketStream:
         push: Callable[[list[StreamName], int], None] = {
             "mark-1s": self._push_marks,
             "mark-3s": self._push_marks,
+            "conditions": self._push_conditions,
             "ticker": self._push_tickers,
             "books": self._push_books,
         }.get(name, self._push_depth)
@@ -337,6 +343,29 @@ class MarketStream:
             "st": _UM,
             "ps": symbol,
         }
+
+    def _push_conditions(self, streams: list[StreamName], now: int) -> None:
+        coins = {f"{asset}USD": asset for asset in self._exchange.ledger.wallets}
+        for name in streams:
+            if name.topic is Topic.SESSION:
+                self._push_sessions(name, now)
+            elif not name.symbol:
+                self._hub.publish(name.text, [collateral_event(c, now) for c in coins.values()])
+            elif name.symbol in coins:
+                self._hub.publish(name.text, collateral_event(coins[name.symbol], now))
+
+    def _push_sessions(self, name: StreamName, now: int) -> None:
+        """Each market's session in a message of its own."""
+        for market in MARKETS:
+            session = session_at(market, now)
+            event = {
+                "e": f"{market.capitalize()}Update",
+                "E": now,
+                "t": session.start_ms,
+                "T": session.end_ms,
+                "S": session.kind,
+            }
+            self._hub.publish(name.text, event)
 
     def _push_books(self, streams: list[StreamName], now: int) -> None:
         for symbol in self._trading():

@@ -481,10 +481,14 @@ def _margin_history(desk: Desk, params: Params) -> Body:
 
 
 def _adl_quantile(desk: Desk, params: Params) -> Body:
+    """Every side's place in the queue; HEDGE is a mere sign of a hedged cross account."""
     symbol = params.optional_symbol(desk.exchange.markets)
+    hedged = desk.exchange.flags.hedge_mode
     found: dict[str, dict[str, int]] = {}
     for row in _active(desk, symbol):
-        found.setdefault(row.symbol, {})[row.side.value] = _ADL_QUANTILE
+        third = "HEDGE" if hedged and not row.isolated else PositionSide.BOTH.value
+        sides = found.setdefault(row.symbol, {"LONG": 0, "SHORT": 0, third: 0})
+        sides[row.side.value] = _ADL_QUANTILE if row.quantity else 0
     return [{"symbol": name, "adlQuantile": sides} for name, sides in found.items()]
 
 

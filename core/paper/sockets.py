@@ -9,7 +9,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from core.domain.ports import Clock
 from core.kernel.supervisor import Supervisor
-from core.paper.streams import MAX_STREAMS, Connection, Route, StreamHub, encode
+from core.paper.streams import MAX_STREAMS, Connection, Route, StreamHub, encode, is_stream
 
 PING_S = 180.0
 MAX_AGE_S = 86_400.0
@@ -163,7 +163,7 @@ def open_connection(path: str, query: str) -> Connection | None:
     if route is Route.PRIVATE:
         _add_keys(connection, values, [part for part in tail if "@" not in part])
     else:
-        connection.names.update(dict.fromkeys(part for part in tail if "@" in part or "!" in part))
+        connection.names.update(dict.fromkeys(part for part in tail if is_stream(part)))
     return connection
 
 

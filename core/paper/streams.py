@@ -19,6 +19,7 @@ from core.domain.market import TIMEFRAMES_MS
 OUTBOX_LIMIT = 20_000
 MAX_STREAMS = 1024
 _SYMBOL_STREAM = re.compile(r"^([^@!/]+)@([A-Za-z]+?)(\d*)(?:_(\w+))?(?:@(\d+m?s))?$")
+_COIN_STREAM = re.compile(r"^([a-z0-9]+usd)@assetIndex$")
 _DEPTH_LEVELS = ("", "5", "10", "20")
 _DEPTH_MS = {"": 250, "100ms": 100, "250ms": 250, "500ms": 500}
 _PERPETUAL = "_perpetual"
@@ -44,19 +45,24 @@ class Topic(StrEnum):
     MINI = "miniTicker"
     FORCE = "forceOrder"
     CONTRACT = "contractInfo"
+    RPI = "rpiDepth"
+    COLLATERAL = "assetIndex"
+    SESSION = "tradingSession"
 
     @property
     def route(self) -> Route:
         return Route.PUBLIC if self in _PUBLIC else Route.MARKET
 
 
-_PUBLIC = (Topic.BOOK, Topic.DEPTH, Topic.PRINT)
+_PUBLIC = (Topic.BOOK, Topic.DEPTH, Topic.PRINT, Topic.RPI)
+_NO_SYMBOL = (None, Topic.CONTINUOUS, Topic.CONTRACT, Topic.COLLATERAL, Topic.SESSION)
 _KLINES = (Topic.KLINE, Topic.CONTINUOUS)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamName:
-    """A stream we serve. `symbol` is empty for all markets, `fast` is `@1s` of markPrice.
+    """A stream we serve. `symbol` is empty for all markets, `fast` is `@1s` of markPrice; that of
+    an assetIndex is the coin with its dollar (`USDCUSD`).
 
     `levels` is 0 for the differences of the whole book; `period_ms` is the pace of a depth stream.
     """
@@ -80,14 +86,24 @@ _ALL_MARKETS = {
         ("!miniTicker@arr", Topic.MINI),
         ("!forceOrder@arr", Topic.FORCE),
         ("!contractInfo", Topic.CONTRACT),
+        ("!assetIndex@arr", Topic.COLLATERAL),
+        ("tradingSession", Topic.SESSION),
     )
 }
+
+
+def is_stream(text: str) -> bool:
+    """True when a part of a URL names a stream, known or not, and is no mere filler."""
+    return "@" in text or text in _ALL_MARKETS or text.startswith("!")
 
 
 def parse_stream(text: str, symbols: Mapping[str, object]) -> StreamName | None:
     """The stream a name means, None when it is unknown (which is acknowledged and silent)."""
     if text in _ALL_MARKETS:
         return _ALL_MARKETS[text]
+    coin = _COIN_STREAM.match(text)
+    if coin is not None:
+        return StreamName(text, Topic.COLLATERAL, coin[1].upper())
     match = _SYMBOL_STREAM.match(text)
     if match is None:
         return None
@@ -95,12 +111,15 @@ def parse_stream(text: str, symbols: Mapping[str, object]) -> StreamName | None:
     topic = next((topic for topic in Topic if topic.value == kind), None)
     if topic is Topic.CONTINUOUS and low.endswith(_PERPETUAL):
         low = low.removesuffix(_PERPETUAL)
-    elif topic in (None, Topic.CONTINUOUS, Topic.CONTRACT):
+    elif topic in _NO_SYMBOL:
         return None
     if low != low.lower() or low.upper() not in symbols or topic is None:
         return None
     if topic is Topic.DEPTH:
         return _depth(text, low.upper(), digits, interval, pace)
+    if topic is Topic.RPI:
+        plain = not digits and not interval and pace == "500ms"
+        return StreamName(text, topic, low.upper(), period_ms=500) if plain else None
     if digits or (interval not in TIMEFRAMES_MS if topic in _KLINES else interval != ""):
         return None
     if pace and (topic is not Topic.MARK or pace != "1s"):

@@ -173,6 +173,46 @@ def income_row(row: Income) -> Row:
     }
 
 
+# --- collateral ----------------------------------------------------------------------------------
+
+_DOLLAR, _NO_BUFFER = "1.00000000", "0.00000000"
+
+
+def collateral_row(asset: str, now_ms: int) -> Row:
+    """What a coin counts for in multi-assets mode: a dollar, without haircut (assetIndex)."""
+    return {
+        "symbol": f"{asset}USD",
+        "time": now_ms,
+        "index": _DOLLAR,
+        "bidBuffer": _NO_BUFFER,
+        "askBuffer": _NO_BUFFER,
+        "bidRate": _DOLLAR,
+        "askRate": _DOLLAR,
+        "autoExchangeBidBuffer": _NO_BUFFER,
+        "autoExchangeAskBuffer": _NO_BUFFER,
+        "autoExchangeBidRate": _DOLLAR,
+        "autoExchangeAskRate": _DOLLAR,
+    }
+
+
+def collateral_event(asset: str, now_ms: int) -> Row:
+    """The same as a push."""
+    return {
+        "e": "assetIndexUpdate",
+        "E": now_ms,
+        "s": f"{asset}USD",
+        "i": _DOLLAR,
+        "b": _NO_BUFFER,
+        "a": _NO_BUFFER,
+        "B": _DOLLAR,
+        "A": _DOLLAR,
+        "q": _NO_BUFFER,
+        "g": _NO_BUFFER,
+        "Q": _DOLLAR,
+        "G": _DOLLAR,
+    }
+
+
 # --- conditional orders --------------------------------------------------------------------------
 
 

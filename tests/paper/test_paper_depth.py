@@ -161,7 +161,7 @@ async def test_liquidation_and_delisting_are_public(venue: Venue) -> None:
         ("btcusdc@depth20@500ms", Topic.DEPTH),
         ("btcusdc@depth7", None),
         ("btcusdc@depth@1s", None),
-        ("btcusdc@rpiDepth@500ms", None),
+        ("btcusdc@rpiDepth@500ms", Topic.RPI),
         ("btcusdc_perpetual@continuousKline_1h", Topic.CONTINUOUS),
         ("btcusdc@continuousKline_1h", None),
         ("btcusdc_perpetual@kline_1h", None),

@@ -51,7 +51,7 @@ async def test_both_sides_are_held_apart(hedged: Venue) -> None:
     _, body = await hedged.call("GET", "/fapi/v2/positionRisk", symbol=BTC)
     assert [row["positionSide"] for row in body] == ["LONG", "SHORT"]
     _, rows = await hedged.call("GET", "/fapi/v1/adlQuantile", symbol=BTC)
-    assert rows == [{"symbol": BTC, "adlQuantile": {"LONG": 1, "SHORT": 1}}]
+    assert rows == [{"symbol": BTC, "adlQuantile": {"LONG": 1, "SHORT": 1, "HEDGE": 0}}]
 
 
 @pytest.mark.parametrize(

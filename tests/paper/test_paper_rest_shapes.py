@@ -200,7 +200,9 @@ SHAPES: dict[str, Shape] = {
     "GET /fapi/v1/rateLimit/order": [LIMITS],
     "GET /fapi/v1/feeBurn": {"feeBurn": FLAG},
     "POST /fapi/v1/feeBurn": DONE,
-    "GET /fapi/v1/adlQuantile": [row("symbol", adlQuantile={"BOTH": WHOLE})],
+    "GET /fapi/v1/adlQuantile": [
+        row("symbol", adlQuantile={"LONG": WHOLE, "SHORT": WHOLE, "BOTH": WHOLE})
+    ],
     "GET /fapi/v1/apiTradingStatus": {"indicators": {}, "updateTime": WHOLE},
     "GET /sapi/v1/account/apiRestrictions": row(
         "",
