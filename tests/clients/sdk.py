@@ -18,6 +18,7 @@ from binance_sdk_derivatives_trading_usds_futures.derivatives_trading_usds_futur
     DerivativesTradingUsdsFutures,
 )
 from harness import SYMBOL, Checks, Place, expect, pause, place
+from sdk_models import answers, events
 
 WAIT_S = 8.0
 
@@ -292,6 +293,8 @@ async def main() -> None:
         ("market streams", streams.market),
         ("user stream", streams.user),
         ("requests by socket", streams.requests),
+        ("answers by its models", lambda: asyncio.to_thread(answers, at)),
+        ("events by its models", lambda: events(at)),
     ):
         await checks.run(name, check)
 
