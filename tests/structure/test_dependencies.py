@@ -14,7 +14,7 @@ IMPORT_NAMES = {
     "ta-lib": "talib",
     "pytest-asyncio": "pytest_asyncio",
 }
-NOT_IMPORTED = {"mypy", "ruff", "pytest-asyncio"}  # run as programs or as a plug-in
+NOT_IMPORTED = {"mypy", "ruff", "pytest-asyncio", "pytest-xdist"}  # run as programs or as a plug-in
 
 
 def canonical(name: str) -> str:

@@ -34,7 +34,8 @@ LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 COMMAND = re.compile(r"^(?:sudo (?:-u \S+ )?)?(?:\S*/)?(?:python3?|py) +(?P<rest>.+)$")
 OTHER_NAMES = {"CANDLE_ARCHIVE", "KEY_FILE", "ALGO_UPDATE", "ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE"}
-"""Words that look like settings and are not: a variable of the tests, a pattern, events."""
+OTHER_NAMES |= {"EXPIRE_MAKER", "AUTO_EXCHANGE", "INSURANCE_CLEAR"}
+"""Words that look like settings and are not: a variable of the tests, a pattern, the exchange's."""
 PROJECT = re.compile(r"^(?:bootstrap|main|validate_project|cleanup_project)\.py\b|^-m tools\.")
 
 
@@ -96,7 +97,7 @@ def test_tables_are_whole(document: Path) -> None:
 
 def commands(document: Path) -> Iterator[list[str]]:
     """Arguments after the interpreter of every command of the project a document shows."""
-    text = document.read_text(encoding="utf-8")
+    text = document.read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for fence in FENCE.finditer(text) for line in fence["body"].splitlines()]
     for line in lines + INLINE.findall(FENCE.sub("", text)):
         found = COMMAND.match(line.partition("  #")[0].strip())
