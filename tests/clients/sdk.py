@@ -19,6 +19,7 @@ from binance_sdk_derivatives_trading_usds_futures.derivatives_trading_usds_futur
 )
 from harness import SYMBOL, Checks, Place, expect, pause, place
 from sdk_models import answers, events
+from sdk_rules import Rules, algo_events, socket_rules
 
 WAIT_S = 8.0
 
@@ -282,19 +283,31 @@ async def main() -> None:
         config_ws_streams=ConfigurationWebSocketStreams(stream_url=at.ws),
         config_ws_api=ConfigurationWebSocketAPI(**keys, stream_url=at.ws + "/ws-fapi/v1"),
     )
+    strangers = DerivativesTradingUsdsFutures(
+        config_rest_api=ConfigurationRestAPI(api_key="x", api_secret="y", base_path=at.rest)
+    )
     rest = Rest(client.rest_api, at, complaints)
     streams = Streams(client, at, complaints)
+    rules = Rules(client.rest_api, at)
     checks = Checks("SDK")
     for name, check in (
         ("market data", rest.check(rest.market_data)),
         ("settings", rest.check(rest.account)),
         ("limit, amend, batch", rest.check(rest.orders)),
         ("conditional orders", rest.check(rest.conditional_orders)),
+        ("five types fired", lambda: asyncio.to_thread(rules.five_types)),
+        ("hedge mode", lambda: asyncio.to_thread(rules.hedge_mode)),
+        ("error codes", lambda: asyncio.to_thread(rules.errors)),
+        ("wrong key", lambda: asyncio.to_thread(rules.wrong_key, strangers.rest_api)),
+        ("listen key", lambda: asyncio.to_thread(rules.listen_key)),
         ("market streams", streams.market),
         ("user stream", streams.user),
+        ("events of a stop", lambda: algo_events(client, at)),
         ("requests by socket", streams.requests),
+        ("algo orders by socket", lambda: socket_rules(client, at)),
         ("answers by its models", lambda: asyncio.to_thread(answers, at)),
         ("events by its models", lambda: events(at)),
+        ("429, 418", lambda: asyncio.to_thread(rules.limits)),
     ):
         await checks.run(name, check)
 
