@@ -72,6 +72,20 @@ async def test_a_replay_ends_by_itself(tmp_path: Path) -> None:
     assert ready["rest"].startswith("http://127.0.0.1:")
 
 
+async def test_both_coins_with_a_wallet_in_each() -> None:
+    process, ready = await started("--quote", "usdc,USDT", "--symbols", "BTCUSDC,BTCUSDT")
+    try:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(ready["rest"] + "/fapi/v1/exchangeInfo") as info,
+        ):
+            body = await info.json()
+    finally:
+        await stopped(process)
+    assert [row["symbol"] for row in body["symbols"]] == ["BTCUSDC", "BTCUSDT"]
+    assert [row["asset"] for row in body["assets"]] == ["USDC", "USDT"]
+
+
 async def stopped(process: asyncio.subprocess.Process) -> str:
     """Stop a process in order; what it said."""
     process.send_signal(signal.SIGTERM)
@@ -134,6 +148,7 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
         ["--feed", "live", "--speed", "2"],
         ["--speed", "0"],
         ["--balance", "x"],
+        ["--quote", "USDC,EUR"],
         ["--port", "70000"],
         ["--latency-ms", "-1"],
         ["--faults", "--host", "192.0.2.1"],

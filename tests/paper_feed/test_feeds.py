@@ -115,6 +115,26 @@ def test_replay_lists_contracts_that_can_quote_the_recording(tmp_path: Path) -> 
     assert parts.stub.requests == []
 
 
+def test_a_recording_is_played_in_every_coin_that_is_wanted(tmp_path: Path) -> None:
+    options = FeedOptions(
+        "USDC", replay_path=recording(tmp_path), warmup_minutes=60, also=("USDT",)
+    )
+    found, _ = opened(PaperFeed.REPLAY, options, healthy)
+    assert list(found.contracts) == ["BTCUSDC", "BTCUSDT"]
+    assert [row.quote for row in found.contracts.values()] == ["USDC", "USDT"]
+    assert "BTCUSDC from BTCUSDT, BTCUSDT" in found.feed.describe()
+
+
+def test_contracts_of_two_coins_on_one_synthetic_market() -> None:
+    options = FeedOptions("USDT", warmup_minutes=60, also=("USDC", "USDT"))
+    assert options.quotes == ("USDT", "USDC")
+    found, _ = opened(PaperFeed.SYNTHETIC, options, healthy)
+    assert len(found.contracts) >= 50
+    assert {row.quote for row in found.contracts.values()} == {"USDC", "USDT"}
+    one, other = (found.feed.history(f"ETH{coin}")[-1].close for coin in ("USDC", "USDT"))
+    assert abs(one / other - 1) < D("0.0001")
+
+
 def test_replay_on_the_wall_clock_opens_now(tmp_path: Path) -> None:
     options = FeedOptions(
         "USDC", replay_path=recording(tmp_path), warmup_minutes=60, wall_clock=True
