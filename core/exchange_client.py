@@ -23,6 +23,7 @@ from core.domain.account import (
     ExchangePosition,
     IncomeRow,
     KeyPermissions,
+    RuleIndicator,
     SymbolConfig,
 )
 from core.domain.enums import (
@@ -248,6 +249,9 @@ class OptimizedExchangeClient:
 
     async def get_symbol_configs(self) -> tuple[SymbolConfig, ...]:
         return await self._account.symbol_configs()
+
+    async def get_rule_indicators(self) -> tuple[RuleIndicator, ...]:
+        return await self._account.rule_indicators()
 
     async def get_key_permissions(self) -> KeyPermissions | None:
         """What the key may do; None where the venue has no such endpoint."""

@@ -60,13 +60,13 @@ class OrderManager:
         self._supervisor = ports.supervisor
         parts = build_parts(rules, ports, self.request_reconcile)
         self._tracker = parts.tracker
-        self._throttle = parts.throttle
+        self._throttle = parts.guards.throttle
         self._sender = parts.sender
         self._keeper = parts.keeper
         self._reconciler = parts.reconciler
         self.account = parts.account
         self._modes = parts.modes
-        self._contracts = parts.contracts
+        self._guards = parts.guards
         self._inbox = Inbox(
             tracker=parts.tracker,
             evidence=parts.evidence,
@@ -116,7 +116,8 @@ class OrderManager:
                 state.book(fill)
         again = Restart(limit=1_000, window=60.0, pause=1.0)
         self._supervisor.spawn("reconcile", self._reconcile_loop, again)
-        self._supervisor.spawn("contracts", self._contracts.run, again)
+        self._supervisor.spawn("contracts", self._guards.contracts.run, again)
+        self._supervisor.spawn("order ratios", self._guards.ratio_watch.run, again)
 
     def _restore(self, state: SymbolState, records: list[OrderRecord]) -> None:
         """An episode from the journal. Whatever was on its way when we stopped is in doubt.

@@ -51,6 +51,22 @@ class SymbolConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleIndicator:
+    """One ratio of the exchange's quantitative rules (apiTradingStatus).
+
+    `symbol` is empty where the whole account is meant. While `locked`, positions may only be
+    reduced; `recover_ms` is when that is planned to end (UTC ms, 0 unknown).
+    """
+
+    symbol: str
+    name: str
+    value: Decimal
+    trigger: Decimal
+    locked: bool
+    recover_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class KeyPermissions:
     """What the API key may do (production only; the demo network has no such endpoint)."""
 

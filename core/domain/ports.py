@@ -12,6 +12,7 @@ from core.domain.account import (
     Balance,
     ExchangePosition,
     IncomeRow,
+    RuleIndicator,
     SymbolConfig,
 )
 from core.domain.commands import CloseReport, DayView, PanicReport, StatusView, WhyLine
@@ -98,6 +99,10 @@ class ExchangePort(Protocol):
     ) -> tuple[IncomeRow, ...]: ...
 
     async def get_account_config(self) -> AccountConfig: ...
+
+    async def get_rule_indicators(self) -> tuple[RuleIndicator, ...]:
+        """The exchange's count of our order ratios, for symbols near a limit or locked."""
+        ...
 
     async def get_symbol_configs(self) -> tuple[SymbolConfig, ...]: ...
 

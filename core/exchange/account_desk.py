@@ -8,6 +8,7 @@ from core.domain.account import (
     ExchangePosition,
     IncomeRow,
     KeyPermissions,
+    RuleIndicator,
     SymbolConfig,
 )
 from core.domain.enums import Lane
@@ -26,6 +27,7 @@ _TRADES = msgspec.json.Decoder(list[rb.TradeBody])
 _INCOME = msgspec.json.Decoder(list[rb.IncomeBody])
 _CONFIG = msgspec.json.Decoder(rb.AccountConfigBody)
 _SYMBOL_CONFIGS = msgspec.json.Decoder(list[rb.SymbolConfigBody])
+_TRADING_STATUS = msgspec.json.Decoder(rb.TradingStatusBody)
 _RESTRICTIONS = msgspec.json.Decoder(rb.RestrictionsBody)
 _LISTEN_KEY = msgspec.json.Decoder(rb.ListenKeyBody)
 
@@ -44,6 +46,15 @@ class AccountDesk:
     async def balances(self) -> tuple[Balance, ...]:
         return await self._gateway.call(
             ep.ACCOUNT, {}, Lane.MANAGE, lambda body: rc.balances(_ACCOUNT.decode(body))
+        )
+
+    async def rule_indicators(self) -> tuple[RuleIndicator, ...]:
+        """The exchange's count of our order ratios."""
+        return await self._gateway.call(
+            ep.TRADING_STATUS,
+            {},
+            Lane.DATA,
+            lambda body: rc.rule_indicators(_TRADING_STATUS.decode(body), self._symbols),
         )
 
     async def positions(self) -> tuple[ExchangePosition, ...]:

@@ -137,6 +137,18 @@ class AccountConfigBody(msgspec.Struct, rename="camel"):
     multi_assets_margin: bool = False
 
 
+class RuleIndicatorBody(msgspec.Struct, rename="camel"):
+    indicator: str
+    value: Decimal
+    trigger_value: Decimal
+    is_locked: bool = False
+    planned_recover_time: int | None = None
+
+
+class TradingStatusBody(msgspec.Struct, rename="camel"):
+    indicators: dict[str, list[RuleIndicatorBody]] = {}
+
+
 class SymbolConfigBody(msgspec.Struct, rename="camel"):
     symbol: str
     margin_type: str

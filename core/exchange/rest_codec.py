@@ -13,6 +13,7 @@ from core.domain.account import (
     ExchangePosition,
     IncomeRow,
     KeyPermissions,
+    RuleIndicator,
     SymbolConfig,
 )
 from core.domain.enums import AlgoStatus, ContractStatus, OrderStatus
@@ -38,6 +39,7 @@ from core.exchange.rest_bodies import (
     SymbolConfigBody,
     TickerBody,
     TradeBody,
+    TradingStatusBody,
 )
 from core.exchange.symbols import SymbolMap
 
@@ -231,6 +233,22 @@ def account_config(body: AccountConfigBody) -> AccountConfig:
         can_trade=body.can_trade,
         hedge_mode=body.dual_side_position,
         multi_assets=body.multi_assets_margin,
+    )
+
+
+def rule_indicators(body: TradingStatusBody, symbols: SymbolMap) -> tuple[RuleIndicator, ...]:
+    """Ratios by symbol; the account's own have none."""
+    return tuple(
+        RuleIndicator(
+            symbol="" if wire == "ACCOUNT" else symbols.to_normal(wire),
+            name=row.indicator,
+            value=row.value,
+            trigger=row.trigger_value,
+            locked=row.is_locked,
+            recover_ms=row.planned_recover_time or 0,
+        )
+        for wire, rows in body.indicators.items()
+        for row in rows
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from core.domain.order import OrderRecord
 from core.domain.ports import (
     AuditPort,
     Clock,
@@ -21,10 +22,11 @@ from core.oms.inbox import AskReconcile
 from core.oms.keeper import Keeper
 from core.oms.modes import ModeWatch
 from core.oms.outcomes import OutcomeResolver
+from core.oms.quantitative_rules import OrderRatios, RuleWatch
 from core.oms.reconciler import Reconciler
 from core.oms.rules import OmsRules
 from core.oms.sender import ExpectEcho, Sender
-from core.oms.state import Tracker
+from core.oms.state import SymbolState, Tracker
 from core.oms.throttle import Throttle
 
 
@@ -45,6 +47,21 @@ class OmsPorts:
 
 
 @dataclass(frozen=True, slots=True)
+class Guards:
+    """What may keep an order back at the wire."""
+
+    contracts: ContractWatch
+    ratios: OrderRatios
+    ratio_watch: RuleWatch
+    throttle: Throttle
+
+    def note_answer(self, state: SymbolState, record: OrderRecord, code: int) -> None:
+        """The exchange answered an order (code 0: accepted)."""
+        self.contracts.note_answer(state, record, code)
+        self.ratio_watch.note_answer(state.symbol, code)
+
+
+@dataclass(frozen=True, slots=True)
 class OmsParts:
     """What works inside, sharing one tracker and one account book."""
 
@@ -52,8 +69,7 @@ class OmsParts:
     account: AccountBook
     modes: ModeWatch
     evidence: Evidence
-    contracts: ContractWatch
-    throttle: Throttle
+    guards: Guards
     sender: Sender
     keeper: Keeper
     reconciler: Reconciler
@@ -64,34 +80,8 @@ def build_parts(rules: OmsRules, ports: OmsPorts, ask_reconcile: AskReconcile) -
     tracker, account, modes = Tracker(), AccountBook(), ModeWatch()
     evidence = Evidence(tracker, ports.journal, ports.facts, ports.clock)
     outcomes = OutcomeResolver(ports.exchange, evidence, ports.clock)
-    contracts = ContractWatch(
-        tracker=tracker,
-        source=ports.instruments,
-        modes=modes,
-        facts=ports.facts,
-        clock=ports.clock,
-    )
-    throttle = Throttle(
-        rules.throttle,
-        prices=ports.prices,
-        instruments=ports.instruments,
-        risk=ports.risk,
-        now_ms=ports.exchange.exchange_now_ms,
-        bars=(contracts.bar,),
-    )
-    sender = Sender(
-        instance=rules.instance,
-        tracker=tracker,
-        exchange=ports.exchange,
-        journal=ports.journal,
-        audit=ports.audit,
-        facts=ports.facts,
-        evidence=evidence,
-        throttle=throttle,
-        on_answer=contracts.note_answer,
-        clock=ports.clock,
-        expect_echo=ports.expect_echo,
-    )
+    guards = _guards(rules, ports, tracker, modes)
+    sender = _sender(rules, ports, tracker, evidence, guards)
     closeout = CloseOut(
         exchange=ports.exchange,
         journal=ports.journal,
@@ -106,7 +96,7 @@ def build_parts(rules: OmsRules, ports: OmsPorts, ask_reconcile: AskReconcile) -
         outcomes=outcomes,
         evidence=evidence,
         closeout=closeout,
-        contracts=contracts,
+        contracts=guards.contracts,
         ask_reconcile=ask_reconcile,
         exchange=ports.exchange,
         prices=ports.prices,
@@ -127,6 +117,46 @@ def build_parts(rules: OmsRules, ports: OmsPorts, ask_reconcile: AskReconcile) -
         instruments=ports.instruments,
         clock=ports.clock,
     )
-    return OmsParts(
-        tracker, account, modes, evidence, contracts, throttle, sender, keeper, reconciler
+    return OmsParts(tracker, account, modes, evidence, guards, sender, keeper, reconciler)
+
+
+def _guards(rules: OmsRules, ports: OmsPorts, tracker: Tracker, modes: ModeWatch) -> Guards:
+    contracts = ContractWatch(
+        tracker=tracker,
+        source=ports.instruments,
+        modes=modes,
+        facts=ports.facts,
+        clock=ports.clock,
+    )
+    ratios = OrderRatios()
+    ratio_watch = RuleWatch(
+        ratios=ratios, exchange=ports.exchange, facts=ports.facts, clock=ports.clock
+    )
+    throttle = Throttle(
+        rules.throttle,
+        prices=ports.prices,
+        instruments=ports.instruments,
+        risk=ports.risk,
+        now_ms=ports.exchange.exchange_now_ms,
+        bars=(contracts.bar, ratio_watch.bar),
+    )
+    return Guards(contracts, ratios, ratio_watch, throttle)
+
+
+def _sender(
+    rules: OmsRules, ports: OmsPorts, tracker: Tracker, evidence: Evidence, guards: Guards
+) -> Sender:
+    return Sender(
+        instance=rules.instance,
+        tracker=tracker,
+        exchange=ports.exchange,
+        journal=ports.journal,
+        audit=ports.audit,
+        facts=ports.facts,
+        evidence=evidence,
+        throttle=guards.throttle,
+        on_answer=guards.note_answer,
+        ratios=guards.ratios,
+        clock=ports.clock,
+        expect_echo=ports.expect_echo,
     )

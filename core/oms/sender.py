@@ -33,6 +33,7 @@ from core.domain.ports import (
 from core.ids import order_client_id
 from core.oms.alarm import Alarm
 from core.oms.evidence import Evidence
+from core.oms.quantitative_rules import OrderRatios
 from core.oms.state import SymbolState, Tracker
 from core.oms.throttle import Denial, Throttle
 
@@ -59,6 +60,7 @@ class Sender:
         evidence: Evidence,
         throttle: Throttle,
         on_answer: OnAnswer,
+        ratios: OrderRatios,
         clock: Clock,
         expect_echo: ExpectEcho,
     ) -> None:
@@ -71,6 +73,7 @@ class Sender:
         self._evidence = evidence
         self._throttle = throttle
         self._on_answer = on_answer
+        self._ratios = ratios
         self._told: set[tuple[str, bool, DenyReason]] = set()
         self._clock = clock
         self._alert = Alarm(facts, clock)
@@ -207,6 +210,7 @@ class Sender:
             self._evidence.settle(state, record, OrderStatus.UNKNOWN, "no answer", str(error))
             return True
         self._on_answer(state, record, 0)
+        self._ratios.note_sent(record, state.trade.entry_price)
         self._evidence.snapshot(state, record, seen, "answer")
         self._expect_echo(record.client_id)
         return True

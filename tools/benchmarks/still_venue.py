@@ -12,6 +12,7 @@ from core.domain.account import (
     Balance,
     ExchangePosition,
     IncomeRow,
+    RuleIndicator,
     SymbolConfig,
 )
 from core.domain.enums import ExitReason, Lane
@@ -134,6 +135,9 @@ class StillVenue:
     async def get_income(
         self, *, kind: str | None = None, start_ms: int | None = None
     ) -> tuple[IncomeRow, ...]:
+        return ()
+
+    async def get_rule_indicators(self) -> tuple[RuleIndicator, ...]:
         return ()
 
     async def get_account_config(self) -> AccountConfig:
