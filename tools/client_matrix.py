@@ -33,6 +33,7 @@ SCRIPTS = {
     "ccxt.pro": "ccxt_pro.py",
     "SDK": "sdk.py",
     "python-binance": "python_binance.py",
+    "plain": "plain.py",
     "freqtrade": "freqtrade_runs.py",
     "nautilus": "nautilus_runs.py",
 }

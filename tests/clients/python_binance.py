@@ -6,6 +6,7 @@ from typing import Any
 from binance import AsyncClient, BinanceSocketManager
 from binance.exceptions import BinanceAPIException
 from harness import SYMBOL, Checks, Place, expect, pause, place
+from python_binance_rules import Rules
 
 WAIT_S = 8.0
 
@@ -176,16 +177,24 @@ async def main() -> None:
     AsyncClient.WS_FUTURES_URL = at.ws + "/ws-fapi/v1"
     client = AsyncClient(at.api_key, at.api_secret)
     client.FUTURES_URL = at.rest + "/fapi"
-    rest, streams, checks = Rest(client, at), Streams(client, at), Checks("python-binance")
+    rest, streams = Rest(client, at), Streams(client, at)
+    rules, checks = Rules(client, streams.manager, at), Checks("python-binance")
     for name, check in (
         ("market data", rest.market_data),
         ("settings", rest.settings),
         ("limit, amend, batch", rest.orders),
         ("conditional orders", rest.conditional_orders),
+        ("five types fired", rules.five_types),
+        ("hedge mode", rules.hedge_mode),
         ("error codes", rest.errors),
+        ("listen key", rules.listen_key),
         ("market streams", streams.market),
+        ("URL forms", rules.url_forms),
         ("user stream", streams.user),
+        ("events of a stop", rules.algo_events),
         ("requests by socket", rest.requests),
+        ("algo orders by socket", rules.algo_by_socket),
+        ("429, 418", rules.limits),
     ):
         await checks.run(name, check)
     await client.close_connection()

@@ -17,6 +17,7 @@ SLICES = {
     "ccxt.pro": ("user stream", "conditional orders"),
     "SDK": ("market data", "limit, amend, batch", "conditional orders", "requests by socket"),
     "python-binance": ("limit, amend, batch", "conditional orders", "user stream", "error codes"),
+    "plain": ("signatures", "refusals", "URL forms", "control messages"),
     "freqtrade": ("live, stopped on the exchange",),
     "nautilus": ("market order", "conditional orders"),
 }
