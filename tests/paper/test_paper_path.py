@@ -5,7 +5,7 @@ A candle is walked as a replay walks it: open, one extreme, the other, close.
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from paper_kit import BTC, Bench, D
+from paper_kit import Bench, D
 
 from core.domain.enums import AlgoStatus, OrderKind, Side
 from core.paper.feed_replay import Minute
@@ -14,6 +14,8 @@ from core.paper.records import OrderState
 PRICE = st.integers(59_000, 61_000)
 CANDLE = st.tuples(PRICE, PRICE, st.integers(0, 500), st.integers(0, 500))
 LEVEL = st.integers(58_500, 61_500)
+SPREAD = D("0.7")
+"""No less than the book's at any of these prices."""
 STOP, TAKE = OrderKind.STOP_MARKET, OrderKind.TAKE_PROFIT_MARKET
 
 
@@ -65,13 +67,12 @@ def test_a_trigger_fires_exactly_when_a_candle_reaches_it_and_trades_inside(
         assert (algo.status is AlgoStatus.FINISHED) == reached
         if reached:
             price = bench.events.trades[-1].price
-            spread = bench.exchange.markets[BTC].book.spread
-            assert candle.low - spread <= price <= candle.high + spread
+            assert candle.low - SPREAD <= price <= candle.high + SPREAD
             jumped = candle.open <= level if below else candle.open >= level
             if not jumped:
-                assert abs(price - level) <= spread  # inside the candle: its own price
+                assert abs(price - level) <= SPREAD  # inside the candle: its own price
             else:
-                assert abs(price - candle.open) <= spread  # the candle opened beyond it
+                assert abs(price - candle.open) <= SPREAD  # the candle opened beyond it
             return
 
 
