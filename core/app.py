@@ -211,6 +211,8 @@ class Application:
             self._phone = self._open_phone(trading, self.operator)
             if self._phone is not None:
                 await self._phone.start()
+            if memory.mended:
+                self._alarm("storage:rebuilt", memory.mended)
             stop = self._supervisor.spawn("start", lambda: self._start(trading))
             await self._first_of(stop)
             started = self.ready = trading.ready
@@ -410,6 +412,9 @@ class Application:
                 at_ms=self._clock.now_ms(),
             )
         )
+
+    def _alarm(self, key: str, text: str) -> None:
+        self._dispatcher.publish(Alert(Severity.CRITICAL, key, text, self._clock.now_ms()))
 
     def _observer_failed(self, name: str, error: BaseException) -> None:
         self._log.log_event("observers", "ERROR", f"{name} failed", exc_info=error)

@@ -13,6 +13,7 @@ from core.kernel.redaction import Redactor
 from core.storage.audit_verify import verify
 from core.storage.database import Database, open_database
 from core.storage.journal import Journal
+from core.storage.rebuild import rebuild
 from core.storage.write_queue import WriteQueue
 from core.unified_logger import UnifiedLogger
 
@@ -27,6 +28,8 @@ class Memory:
     database: Database
     queue: WriteQueue
     journal: Journal
+    mended: str = ""
+    """What was made anew because the database was damaged, in one line; empty when it was sound."""
 
     async def close(self) -> None:
         """Write what waits and close in the order in which the parts need one another."""
@@ -88,14 +91,36 @@ async def open_memory(
     except StorageError:
         audit.close()
         raise
-    if database.set_aside is not None:
-        log.log_event(
-            "storage",
-            "CRITICAL",
-            f"damaged database moved to {database.set_aside}; a new one takes its place",
-        )
+    mended = ""
+    try:
+        if database.set_aside is not None:
+            mended = await _mend(config, audit, database)
+            log.log_event("storage", "CRITICAL", mended)
+    except BaseException:
+        await database.close()
+        audit.close()
+        raise
     queue = WriteQueue(database, clock, lambda line: log.log_event("storage", "CRITICAL", line))
-    return Memory(redactor, log, audit, database, queue, Journal(database, queue))
+    return Memory(redactor, log, audit, database, queue, Journal(database, queue), mended)
+
+
+async def _mend(config: TradingConfig, audit: AuditLogger, database: Database) -> str:
+    """Fill the database that took the place of a damaged one; what happened, in one line."""
+    found = await rebuild(database, audit.path, config.venue.value)
+    name = database.set_aside.name if database.set_aside is not None else ""
+    audit.write(
+        {
+            "action": "database.rebuilt",
+            "set_aside": name,
+            "trades": found.trades,
+            "open": found.open_trades,
+            "orders": found.orders,
+            "fills": found.fills,
+            "decisions": found.decisions,
+            "records": found.records,
+        }
+    )
+    return f"damaged database set aside as {name}, a new one made: {found.text}"
 
 
 def _prove(audit: AuditLogger) -> None:

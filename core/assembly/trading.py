@@ -30,6 +30,7 @@ from core.ws_client import UserDataStreamManager
 READY_WITHIN_S = 60.0
 _SNAPSHOT_EVERY_S = 60.0
 _DAY_MS = 86_400_000
+_HOUR_MS = 3_600_000
 _FOREVER = Restart(limit=1_000, window=3_600.0, pause=1.0)
 
 
@@ -168,20 +169,27 @@ class Trading:
 
     async def _snapshots(self) -> None:
         """Equity for the curve and for the limits that look at open loss and drawdown."""
-        quote = self.config.resolved_quote_coin
+        quote, hour = self.config.resolved_quote_coin, -1
         while True:
             positions = self.orders.get_active_positions()
             open_result = total_unrealized(positions, self.engine.mark_price)
             wallet = self.orders.account.wallet(quote)
             self.risk.observe(wallet + open_result, open_result, len(positions))
-            self.recorder.note_equity(
-                self.clock.now_ms(),
-                quote,
-                wallet,
-                open_result,
-                self.orders.account.available(quote) or ZERO,
-                len(positions),
-            )
+            now_ms, free = self.clock.now_ms(), self.orders.account.available(quote) or ZERO
+            self.recorder.note_equity(now_ms, quote, wallet, open_result, free, len(positions))
+            if now_ms // _HOUR_MS != hour:
+                hour = now_ms // _HOUR_MS
+                self.memory.audit.write(
+                    {
+                        "action": "account.equity",
+                        "at_ms": now_ms,
+                        "coin": quote,
+                        "wallet": to_wire(wallet),
+                        "unrealized": to_wire(open_result),
+                        "available": to_wire(free),
+                        "positions": len(positions),
+                    }
+                )
             await self.clock.sleep(_SNAPSHOT_EVERY_S)
 
     def risk_view(self) -> RiskView:

@@ -1,9 +1,9 @@
 """One trading episode of one symbol, from the first fill to flat (floor 0)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 
-from core.domain.enums import Direction, ExitReason, OrderStatus, Purpose, Side
+from core.domain.enums import Direction, ExitReason, OrderStatus, Side
 from core.domain.intent import ProtectionPlan
 from core.domain.money import ZERO
 
@@ -74,10 +74,7 @@ class Trade:
     opened_ms: int = 0
     closed_ms: int = 0
     exit_reason: ExitReason | None = None
-    requested_exit: ExitReason | None = None
     unprotected_ms: float = 0.0
-    last_exit_purpose: Purpose | None = None
-    tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def entry_price(self) -> Decimal:

@@ -18,7 +18,7 @@ from core.domain.facts import (
     StreamChanged,
     TradeClosed,
 )
-from core.domain.intent import CheckVerdict, SizingResult
+from core.domain.intent import CheckVerdict, ProtectionPlan, SizingResult
 from core.domain.money import to_wire
 from core.domain.ports import AuditPort, JsonValue
 from core.kernel.dispatcher import Dispatcher
@@ -46,6 +46,12 @@ def checks_record(checks: tuple[CheckVerdict, ...]) -> JsonValue:
     return [
         {"name": check.name, "passed": check.passed, "numbers": check.numbers} for check in checks
     ]
+
+
+def plan_record(plan: ProtectionPlan) -> JsonValue:
+    """Stop and take-profit ladder, as fractions of the entry price and of the quantity."""
+    legs = [[to_wire(leg.ratio), to_wire(leg.share)] for leg in plan.legs]
+    return {"stop_ratio": to_wire(plan.stop_ratio), "legs": legs}
 
 
 class AuditTrail:
@@ -81,6 +87,8 @@ class AuditTrail:
                 "why": approved.why,
                 "checks": checks_record(approved.checks),
                 "sizing": sizing_record(approved.sizing),
+                "reference_price": to_wire(approved.reference_price),
+                "plan": plan_record(approved.plan),
                 "config": self._config,
                 "intent_id": approved.intent_id,
                 "candle_open_ms": approved.candle_open_ms,
@@ -134,6 +142,7 @@ class AuditTrail:
                 "commission_asset": fact.commission_asset,
                 "realized_pnl": to_wire(fact.realized_pnl),
                 "maker": fact.maker,
+                "time_ms": fact.at_ms,
             }
         )
 
@@ -172,6 +181,7 @@ class AuditTrail:
                 "action": "position.closed",
                 "trade_id": fact.trade_id,
                 "symbol": fact.symbol,
+                "strategy": fact.strategy,
                 "side": fact.direction.value,
                 "reason": fact.reason.value,
                 "quantity": to_wire(fact.quantity),

@@ -1,8 +1,8 @@
 """Copies of everything that must not be lost, taken while the daemon writes (floor 2b; INV-11).
 
 The database is copied first, by SQLite's own online backup, the audit log after it: so the head
-that the database remembers stands in the copied log. A backup is a folder with a manifest that names
-every file with its length and SHA-256; it bears its final name only when it is complete.
+that the database remembers stands in the copied log. A backup is a folder with a manifest that
+names every file with its length and SHA-256; it bears its final name only when it is complete.
 """
 
 import hashlib

@@ -28,10 +28,11 @@ from core.domain.facts import (
 from core.domain.intent import ApprovedEntry, Refusal
 from core.kernel.dispatcher import Dispatcher
 from core.kernel.redaction import Redactor
+from core.storage.database import Statement
 from core.storage.rows import clean, text
 from core.storage.write_queue import WriteQueue
 
-_DECISION = (
+DECISION_ROW = (
     "INSERT INTO decisions (at_ms, verdict, symbol, strategy, timeframe, candle_open_ms, direction,"
     " gate, why, detail, looks) VALUES (?, ?, ?, ?, '', ?, ?, ?, ?, ?, 1)"
 )
@@ -42,13 +43,13 @@ _PASSED = (
     " DO UPDATE SET at_ms = excluded.at_ms, why = excluded.why, detail = excluded.detail,"
     " looks = looks + 1"
 )
-_EQUITY = (
+EQUITY_ROW = (
     "INSERT OR REPLACE INTO equity (at_ms, coin, wallet, unrealized, available, positions)"
     " VALUES (?, ?, ?, ?, ?, ?)"
 )
 CHECKPOINT = "AuditCheckpoint"
 """Kind of the events that remember the audit log's head."""
-_EVENT = "INSERT INTO events (at_ms, kind, symbol, detail) VALUES (?, ?, ?, ?)"
+EVENT_ROW = "INSERT INTO events (at_ms, kind, symbol, detail) VALUES (?, ?, ?, ?)"
 
 _Event = (
     Alert
@@ -61,6 +62,12 @@ _Event = (
     | StopConfirmed
     | StreamChanged
 )
+
+
+def checkpoint_row(at_ms: int, records: int, head: str) -> Statement:
+    """Number and hash of an audit record as an event."""
+    detail = json.dumps({"records": records, "head": head})
+    return EVENT_ROW, (at_ms, CHECKPOINT, "", detail)
 
 
 class FactRecorder:
@@ -130,12 +137,11 @@ class FactRecorder:
     ) -> None:
         """A snapshot of the account, amounts in `coin`; one row per moment."""
         row = (at_ms, coin, text(wallet), text(unrealized), text(available), positions)
-        self._queue.observe((_EQUITY, row))
+        self._queue.observe((EQUITY_ROW, row))
 
     def note_checkpoint(self, at_ms: int, records: int, head: str) -> None:
         """Length and head of the audit log, kept where its writer cannot change them unseen."""
-        detail = json.dumps({"records": records, "head": head})
-        self._queue.observe((_EVENT, (at_ms, CHECKPOINT, "", detail)))
+        self._queue.observe(checkpoint_row(at_ms, records, head))
 
     def _decision(self, verdict: str, gate: str, made: ApprovedEntry | Refusal) -> None:
         row = (
@@ -149,11 +155,11 @@ class FactRecorder:
             self._safe(made.why),
             self._json(made),
         )
-        self._queue.observe((_DECISION, row))
+        self._queue.observe((DECISION_ROW, row))
 
     def _event(self, fact: msgspec.Struct, symbol: str, at_ms: int) -> None:
         row = (at_ms, type(fact).__name__, symbol, self._json(fact))
-        self._queue.observe((_EVENT, row))
+        self._queue.observe((EVENT_ROW, row))
 
     def _json(self, fact: object) -> str:
         return self._safe(json.dumps(msgspec.to_builtins(fact), ensure_ascii=False))

@@ -91,10 +91,7 @@ TRADE = (
     "fees",
     "funding",
     "opened_ms",
-    "requested_exit",
     "unprotected_ms",
-    "last_exit_purpose",
-    "tags",
     "closed_ms",
     "exit_reason",
 )
@@ -225,10 +222,7 @@ def _trade(trade: Trade, closed_ms: int, reason: ExitReason | None) -> tuple[Par
         text(trade.fees),
         text(trade.funding),
         trade.opened_ms,
-        trade.requested_exit,
         trade.unprotected_ms,
-        trade.last_exit_purpose,
-        json.dumps(trade.tags, sort_keys=True),
         closed_ms,
         reason,
     )
@@ -349,8 +343,7 @@ def read_fill(row: Row) -> Fill:
 def read_trade(row: Row) -> Trade:
     r = Reader(TRADE, row)
     plan = json.loads(r.text("plan"))
-    requested, reason = r.maybe_text("requested_exit"), r.maybe_text("exit_reason")
-    last = r.maybe_text("last_exit_purpose")
+    reason = r.maybe_text("exit_reason")
     return Trade(
         trade_id=r.text("trade_id"),
         symbol=r.text("symbol"),
@@ -378,8 +371,5 @@ def read_trade(row: Row) -> Trade:
         opened_ms=r.whole("opened_ms"),
         closed_ms=r.whole("closed_ms"),
         exit_reason=ExitReason(reason) if reason else None,
-        requested_exit=ExitReason(requested) if requested else None,
         unprotected_ms=r.real("unprotected_ms"),
-        last_exit_purpose=Purpose(last) if last else None,
-        tags=json.loads(r.text("tags")),
     )

@@ -150,5 +150,14 @@ _V1 = (
     "CREATE INDEX events_time ON events (at_ms)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1,)
+_V2 = (
+    # Written once and read by nobody.
+    "ALTER TABLE trades DROP COLUMN requested_exit",
+    "ALTER TABLE trades DROP COLUMN last_exit_purpose",
+    "ALTER TABLE trades DROP COLUMN tags",
+    # The newest checkpoint, alerts of a period: without a look at every event.
+    "CREATE INDEX events_kind ON events (kind, at_ms)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2)
 """Statements of step n at index n - 1."""

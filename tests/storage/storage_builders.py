@@ -32,7 +32,6 @@ def trade(trade_id: str = "e1") -> Trade:
         why="EMA über 50 ✓",
         created_ms=1_700_000_000_000,
         risk=Decimal("3.000"),
-        tags={"session": "eu"},
     )
 
 

@@ -33,8 +33,6 @@ async def test_what_was_recorded_comes_back_equal(journal: Journal, database: Da
     await journal.record_attempt(stopped)
     book.book(fill(7))
     book.unprotected_ms = 312.5
-    book.requested_exit = ExitReason.MAX_HOLD
-    book.last_exit_purpose = Purpose.STOP
     entered.status, entered.executed, entered.order_id = OrderStatus.FILLED, Decimal("40.0"), 99
     stopped.algo_id, stopped.reject_code, stopped.reject_text = 5, -2021, "would \ud800 trigger"
     journal.note_fill(fill(7), "e1")
