@@ -3,9 +3,10 @@
 A strategy is a module `strategies/NAME.py` with one `BaseStrategy` of that name; dropping a file
 adds one. Evaluation is pure and takes tens of microseconds, so it runs on the event loop.
 
-A strategy that raises or returns nonsense costs its own verdict only: the outcome is a
-`StrategyCrashed`, an alert is published, and after a number of crashes in a row the strategy is
-switched off, for the symbol it crashes on or, when it crashes on everything, altogether.
+A strategy that raises, returns nonsense or does not return costs its own verdict only: the outcome
+is a `StrategyCrashed`. After a number of failures in a row it is switched off, for the symbol it
+fails on or, when it fails on everything or takes too long again, altogether. The first failure in
+a row and the switching off are told; from then on its verdict says that it is off, and why.
 """
 
 import importlib
@@ -24,15 +25,22 @@ from core.domain.market import CandleArrays, timeframe_ms
 from core.domain.ports import Clock, FactPublisher
 from core.domain.strategy import NoSignal, Signal, SignalRow, Strategy
 from core.ids import tag as id_tag
+from core.kernel.time_limit import TimeLimit, TimeLimitExceeded
 from strategies.base_strategy import BaseStrategy
 
 CRASHES_PER_SYMBOL = 3
 CRASHES_IN_A_ROW = 20
+TIMEOUTS_IN_A_ROW = 2
+"""Each one holds up everything else on the loop."""
+DEFAULT_TIMEOUT_S = 0.5
+OFF = "strategy_off"
+"""Gate of the verdict of a strategy that is switched off."""
 
 
 @dataclass(frozen=True, slots=True)
 class StrategyCrashed:
-    """The strategy raised, or its answer was unusable. `off` says what was switched off, if any."""
+    """The strategy raised, took too long, or its answer was unusable. `off` says what was switched
+    off by it, if anything."""
 
     symbol: str
     strategy: str
@@ -89,28 +97,35 @@ def load_strategy(name: str, params: Mapping[str, object] | None = None) -> Stra
 
 @dataclass(slots=True)
 class _Health:
-    """Crashes in a row of one strategy."""
+    """Failures in a row of one strategy, altogether and per symbol."""
 
     in_a_row: int = 0
+    timeouts: int = 0
     per_symbol: dict[str, int] = field(default_factory=dict)
-    off: bool = False
+    off: str = ""
+    off_for: dict[str, str] = field(default_factory=dict)
 
     def note_success(self, symbol: str) -> None:
-        self.in_a_row = 0
+        self.in_a_row = self.timeouts = 0
         self.per_symbol.pop(symbol, None)
 
-    def note_crash(self, symbol: str) -> str:
+    def note_failure(self, symbol: str, error: str, *, timeout: bool) -> str:
         """Count it; returns what was switched off by it, if anything."""
         self.in_a_row += 1
+        self.timeouts = self.timeouts + 1 if timeout else 0
         count = self.per_symbol.get(symbol, 0) + 1
         self.per_symbol[symbol] = count
-        if self.in_a_row >= CRASHES_IN_A_ROW:
-            self.off = True
+        if self.in_a_row >= CRASHES_IN_A_ROW or self.timeouts >= TIMEOUTS_IN_A_ROW:
+            self.off = f"failed {self.in_a_row} times in a row, the last time on {symbol}: {error}"
             return "everywhere"
-        return f"for {symbol}" if count == CRASHES_PER_SYMBOL else ""
+        if count >= CRASHES_PER_SYMBOL:
+            self.off_for[symbol] = f"failed {count} times in a row: {error}"
+            return f"for {symbol}"
+        return ""
 
-    def is_off(self, symbol: str) -> bool:
-        return self.off or self.per_symbol.get(symbol, 0) >= CRASHES_PER_SYMBOL
+    def why_off(self, symbol: str) -> str:
+        """Why the strategy is not asked about a symbol; empty when it is."""
+        return self.off or self.off_for.get(symbol, "")
 
 
 class StrategyManager:
@@ -123,8 +138,10 @@ class StrategyManager:
         *,
         clock: Clock | None = None,
         publish: FactPublisher | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
-        """Raises ConfigError when none is given or two share a name or tag."""
+        """`timeout_s` is real time per symbol. Raises ConfigError when none is given or two share
+        a name or tag."""
         names, tags = [s.name for s in active], [s.tag for s in active]
         if not active:
             raise ConfigError(["STRATEGY: at least one is needed"])
@@ -135,6 +152,7 @@ class StrategyManager:
         self._timeframe_ms = timeframe_ms(timeframe)
         self._clock = clock
         self._publish = publish
+        self._limit = TimeLimit(timeout_s)
 
     @classmethod
     def from_config(
@@ -160,7 +178,13 @@ class StrategyManager:
         ]
         if late:
             raise ConfigError(late)
-        return cls(active, config.timeframe, clock=clock, publish=publish)
+        return cls(
+            active,
+            config.timeframe,
+            clock=clock,
+            publish=publish,
+            timeout_s=config.strategy_timeout,
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -168,47 +192,74 @@ class StrategyManager:
 
     @property
     def switched_off(self) -> tuple[str, ...]:
-        """Strategies that crashed on everything and are no longer asked."""
+        """Strategies that are no longer asked at all."""
         return tuple(name for name, health in self._health.items() if health.off)
+
+    @property
+    def fenced(self) -> tuple[str, ...]:
+        """What is switched off and why, one line each, for people."""
+        lines = []
+        for name, health in self._health.items():
+            if health.off:
+                lines.append(f"{name}: {health.off}")
+            else:
+                lines += [f"{name} for {symbol}: {why}" for symbol, why in health.off_for.items()]
+        return tuple(lines)
 
     @property
     def warmup(self) -> int:
         """Candles after which every active strategy can speak."""
         return max(strategy.warmup for strategy in self._active)
 
-    def tag_of(self, name: str) -> str:
-        """Tag of an active strategy. Raises KeyError for another name."""
-        return {strategy.name: strategy.tag for strategy in self._active}[name]
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tag of every active strategy by its name."""
+        return {strategy.name: strategy.tag for strategy in self._active}
 
     def evaluate(self, symbol: str, candles: CandleArrays) -> tuple[Verdict, ...]:
-        """Verdict of every strategy that is on, about the last of the closed `candles`.
+        """Verdict of every strategy about the last of the closed `candles`.
 
-        Never raises because of a strategy. Empty without candles.
+        Never raises because of a strategy, and comes back whatever one does, unless it hangs in C
+        code. Empty without candles.
         """
         if not len(candles):
             return ()
-        return tuple(
-            self._ask(strategy, symbol, candles)
-            for strategy in self._active
-            if not self._health[strategy.name].is_off(symbol)
-        )
+        return tuple(self._ask(strategy, symbol, candles) for strategy in self._active)
 
     def _ask(self, strategy: Strategy, symbol: str, candles: CandleArrays) -> Verdict:
         health = self._health[strategy.name]
+        if why := health.why_off(symbol):
+            close, open_ms = float(candles.close[-1]), int(candles.open_ms[-1])
+            detail = f"switched off until restart: {why}"
+            return NoSignal(symbol, strategy.name, close, open_ms, OFF, detail)
         try:
-            verdict = self._verdict(strategy, symbol, candles)
-        except Exception as error:  # noqa: BLE001 - containment border: reported as a typed outcome
-            crashed = StrategyCrashed(
-                symbol,
-                strategy.name,
-                int(candles.open_ms[-1]),
-                f"{type(error).__name__}: {error}",
-                health.note_crash(symbol),
-            )
-            self._report(crashed)
-            return crashed
+            verdict = self._limit.run(lambda: self._verdict(strategy, symbol, candles))
+        except TimeLimitExceeded:
+            error = f"no answer within {self._limit.seconds:g} s, interrupted"
+            return self._failed(strategy, symbol, candles, error, timeout=True)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - containment border: even an exit() in it
+            text = f"{type(error).__name__}: {error}"
+            return self._failed(strategy, symbol, candles, text, timeout=False)
         health.note_success(symbol)
         return verdict
+
+    def _failed(
+        self,
+        strategy: Strategy,
+        symbol: str,
+        candles: CandleArrays,
+        error: str,
+        *,
+        timeout: bool,
+    ) -> StrategyCrashed:
+        health = self._health[strategy.name]
+        off = health.note_failure(symbol, error, timeout=timeout)
+        crashed = StrategyCrashed(symbol, strategy.name, int(candles.open_ms[-1]), error, off)
+        if off or health.in_a_row == 1:
+            self._report(crashed)
+        return crashed
 
     def _verdict(self, strategy: Strategy, symbol: str, candles: CandleArrays) -> Signal | NoSignal:
         close, open_ms = float(candles.close[-1]), int(candles.open_ms[-1])

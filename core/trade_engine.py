@@ -109,6 +109,11 @@ class TradeEngine:
         self._stopped = True
         self._wake.ring()
 
+    @property
+    def fenced(self) -> tuple[str, ...]:
+        """Strategies that are switched off and why, one line each."""
+        return self._strategies.fenced
+
     async def scan_and_trade(self) -> ScanReport:
         """One pass over all symbols: the newest closed candle of each, unless evaluated before."""
         self._fresh = {}

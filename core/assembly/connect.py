@@ -1,6 +1,7 @@
 """Builds and connects the part that trades (floor 7); nothing is asked of the exchange yet."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 
 from core.assembly.bans import BanMemory
@@ -128,6 +129,7 @@ class _Builder:
         risk: RiskGuard,
         market: MarketData,
         echo: _EchoRelay,
+        tags: Mapping[str, str],
     ) -> OrderManager:
         ports = OmsPorts(
             exchange=client,
@@ -141,7 +143,7 @@ class _Builder:
             supervisor=self.supervisor,
             expect_echo=echo,
         )
-        return OrderManager(_rules(self.config), ports)
+        return OrderManager(_rules(self.config, tags), ports)
 
     def user_stream(
         self, client: OptimizedExchangeClient, sink: OrderManager
@@ -172,10 +174,14 @@ class _Builder:
             connector=self.connector,
         )
 
+    def strategies(self) -> StrategyManager:
+        return StrategyManager.from_config(self.config, clock=self.clock, publish=self.dispatcher)
+
     def engine(
         self,
         client: OptimizedExchangeClient,
         market: MarketData,
+        strategies: StrategyManager,
         checks: PreTradeCheck,
         orders: OrderManager,
     ) -> TradeEngine:
@@ -186,9 +192,7 @@ class _Builder:
             ),
             venue=client,
             market=market,
-            strategies=StrategyManager.from_config(
-                config, clock=self.clock, publish=self.dispatcher
-            ),
+            strategies=strategies,
             checks=checks,
             orders=orders,
             symbols=lambda: market.symbols,
@@ -262,9 +266,10 @@ def open_trading(
     client = build.client()
     risk = build.risk()
     market = build.market(client, candles)
-    orders = build.orders(client, risk, market, echo)
+    strategies = build.strategies()
+    orders = build.orders(client, risk, market, echo, strategies.tags)
     stream = echo.stream = build.user_stream(client, orders)
-    engine = candles.engine = build.engine(client, market, build.checks(risk), orders)
+    engine = candles.engine = build.engine(client, market, strategies, build.checks(risk), orders)
     return Trading(
         config=build.config,
         access=access,
@@ -297,7 +302,7 @@ def _entry_limits(config: TradingConfig, account: str) -> EntryLimits:
     return replace(limits, instance=f"{limits.instance}/{account}") if account else limits
 
 
-def _rules(config: TradingConfig) -> OmsRules:
+def _rules(config: TradingConfig, tags: Mapping[str, str]) -> OmsRules:
     return OmsRules(
         instance=config.instance_id,
         quote=config.resolved_quote_coin,
@@ -311,4 +316,5 @@ def _rules(config: TradingConfig) -> OmsRules:
         leverage=config.leverage_default,
         moves=MoveRules.from_config(config),
         throttle=ThrottleLimits.from_config(config),
+        tags=tags,
     )

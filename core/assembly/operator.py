@@ -56,6 +56,7 @@ class OperatorDesk:
             user_stream=trading.stream.state,
             market_stream=trading.market.state,
             entries_blocked=self._blocked(),
+            fenced=trading.engine.fenced,
         )
 
     def _blocked(self) -> str:

@@ -19,7 +19,7 @@ class CloseReport:
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
-    """Live state for every observer."""
+    """Live state for every observer. `fenced`: strategies that are switched off, and why."""
 
     venue: Venue
     feed: str
@@ -30,6 +30,7 @@ class StatusView:
     user_stream: StreamState
     market_stream: StreamState
     entries_blocked: str
+    fenced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

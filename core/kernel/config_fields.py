@@ -167,6 +167,13 @@ class MarketSettings(Group):
         "strategy modules in strategies/; several may run side by side",
         allowed="comma list of names",
     )
+    strategy_timeout: float = setting(
+        0.5,
+        "time a strategy has for one symbol; one that takes longer twice in a row is switched off",
+        unit=Unit.SECONDS,
+        ge=0.05,
+        le=10,
+    )
     timeframe: Timeframe = setting(
         "15m",
         "candle length the strategy sees",

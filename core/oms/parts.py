@@ -147,7 +147,7 @@ def _sender(
     rules: OmsRules, ports: OmsPorts, tracker: Tracker, evidence: Evidence, guards: Guards
 ) -> Sender:
     return Sender(
-        instance=rules.instance,
+        rules=rules,
         tracker=tracker,
         exchange=ports.exchange,
         journal=ports.journal,

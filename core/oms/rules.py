@@ -1,5 +1,6 @@
 """Settings of the OMS (floor 3)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.domain.enums import ForeignPolicy, TakeProfitStyle, WorkingType
@@ -13,6 +14,7 @@ class OmsRules:
     """Ratios are fractions, times as their names say.
 
     `default_plan` and `leverage` serve a position found on the exchange whose own plan is unknown.
+    `tags` are what strategies are called in client ids, by name.
     """
 
     instance: str
@@ -27,3 +29,4 @@ class OmsRules:
     leverage: int
     moves: MoveRules = STAY
     throttle: ThrottleLimits = field(default_factory=ThrottleLimits)
+    tags: Mapping[str, str] = field(default_factory=dict)

@@ -34,6 +34,7 @@ from core.ids import order_client_id
 from core.oms.alarm import Alarm
 from core.oms.evidence import Evidence
 from core.oms.quantitative_rules import OrderRatios
+from core.oms.rules import OmsRules
 from core.oms.state import SymbolState, Tracker
 from core.oms.throttle import Denial, Throttle
 
@@ -51,7 +52,7 @@ class Sender:
     def __init__(
         self,
         *,
-        instance: str,
+        rules: OmsRules,
         tracker: Tracker,
         exchange: ExchangePort,
         journal: JournalPort,
@@ -64,7 +65,7 @@ class Sender:
         clock: Clock,
         expect_echo: ExpectEcho,
     ) -> None:
-        self._instance = instance
+        self._rules = rules
         self._tracker = tracker
         self._exchange = exchange
         self._journal = journal
@@ -82,8 +83,8 @@ class Sender:
     def record(self, state: SymbolState, intent: OrderIntent, attempt: int = 0) -> OrderRecord:
         """A new record of `intent`, known to the state before anything is written or sent."""
         client_id = order_client_id(
-            self._instance,
-            intent.strategy,
+            self._rules.instance,
+            self._rules.tags.get(intent.strategy, intent.strategy),
             intent.purpose,
             intent.level,
             intent.intent_id,

@@ -41,6 +41,7 @@ def status(
     blocks = [text(f"prices: {view.feed}"), table(rows)]
     if view.entries_blocked:
         blocks.append(text(f"⛔ {view.entries_blocked}"))
+    blocks += [text(f"⛔ strategy switched off until restart: {line}") for line in view.fenced]
     if view.positions:
         blocks.append(positions(view.positions, now_ms)[0])
     newest = sorted(signals.values(), key=lambda fact: (-fact.at_ms, fact.symbol))[:_SIGNALS_SHOWN]

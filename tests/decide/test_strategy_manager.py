@@ -13,8 +13,9 @@ from core.config import TradingConfig
 from core.domain.enums import Direction, Severity
 from core.domain.errors import ConfigError
 from core.domain.facts import Alert, DaemonFact
-from core.domain.market import CandleArrays
+from core.domain.market import Candle, CandleArrays
 from core.domain.strategy import NoSignal, Signal, SignalArrays, SignalRow, Strategy
+from core.exchange.candle_series import CandleSeries
 from core.kernel.clock import LiveClock
 from core.strategy_manager import (
     CRASHES_IN_A_ROW,
@@ -121,7 +122,7 @@ def test_dropping_a_file_adds_a_strategy(folder: Path) -> None:
     assert isinstance(first, NoSignal)
     assert (first.strategy, first.gate, first.detail) == ("dropped_one", "never", "length 7")
     assert second.strategy == "scalping_v1"
-    assert (crew.tag_of("dropped_one"), crew.tag_of("scalping_v1")) == ("dr1", "scv1")
+    assert crew.tags == {"dropped_one": "dr1", "scalping_v1": "scv1"}
 
 
 @pytest.mark.parametrize(
@@ -265,9 +266,17 @@ def test_a_symbol_it_keeps_crashing_on_is_left_out() -> None:
     assert isinstance(last, Alert)
     assert last.severity is Severity.CRITICAL
     assert "exits go on" in last.text
-    assert crew.evaluate(XRP, CANDLES) == ()
+    (off,) = crew.evaluate(XRP, CANDLES)
+    assert isinstance(off, NoSignal)
+    assert off.gate == "strategy_off"
+    assert off.detail == (
+        "switched off until restart: failed 3 times in a row: RuntimeError: division by cucumber"
+    )
     assert isinstance(crew.evaluate(ADA, CANDLES)[0], Signal)
     assert crew.switched_off == ()
+    assert crew.fenced == (
+        f"scripted for {XRP}: failed 3 times in a row: RuntimeError: division by cucumber",
+    )
 
 
 def test_success_forgives_earlier_crashes() -> None:
@@ -290,8 +299,101 @@ def test_crashing_on_everything_switches_it_off_altogether() -> None:
     last = heard.facts[-1]
     assert isinstance(last, Alert)
     assert "switched off everywhere" in last.text
-    (verdict,) = crew.evaluate("NEW/USDC:USDC", CANDLES)
-    assert verdict.strategy == "fine"
+    off, verdict = crew.evaluate("NEW/USDC:USDC", CANDLES)
+    assert isinstance(off, NoSignal)
+    assert (off.strategy, off.gate) == ("scripted", "strategy_off")
+    assert (verdict.strategy, verdict.gate) == ("fine", "confirm")  # type: ignore[union-attr]  # no signal
+    (line,) = crew.fenced
+    assert line.startswith("scripted: failed 20 times in a row, the last time on S19/")
+
+
+def endless(_: CandleArrays) -> SignalArrays:
+    while True:
+        pass
+
+
+def stubborn(_: CandleArrays) -> SignalArrays:
+    """Swallows what it can."""
+    swallowed: list[Exception] = []
+    while True:
+        try:
+            sum(range(100))
+        except Exception as error:  # noqa: BLE001 - the point of the test
+            swallowed.append(error)
+
+
+def leave(_: CandleArrays) -> SignalArrays:
+    raise SystemExit("enough")
+
+
+def vandal(candles: CandleArrays) -> SignalArrays:
+    candles.close[-1] = 0.0
+    return verdicts(1)
+
+
+def hurried(*active: Strategy) -> tuple[StrategyManager, Collected]:
+    heard = Collected()
+    return StrategyManager(active, "15m", clock=LiveClock(), publish=heard, timeout_s=0.05), heard
+
+
+@pytest.mark.parametrize("behaviour", [endless, stubborn])
+def test_an_endless_strategy_is_interrupted_and_after_the_second_time_off(
+    behaviour: Callable[[CandleArrays], SignalArrays],
+) -> None:
+    crew, heard = hurried(Scripted(behaviour), Scripted(lambda _: verdicts(1), "fine"))
+    for symbol in (XRP, ADA):
+        crashed, signal = crew.evaluate(symbol, CANDLES)
+        assert isinstance(crashed, StrategyCrashed)
+        assert crashed.error == "no answer within 0.05 s, interrupted"
+        assert isinstance(signal, Signal)
+    assert crew.switched_off == ("scripted",)
+    texts = [fact.text for fact in heard.facts if isinstance(fact, Alert)]
+    assert len(texts) == 2, "once when it begins, once when it is switched off"
+    assert "switched off everywhere until restart, other strategies and exits go on" in texts[1]
+    off, signal = crew.evaluate("NEW/USDC:USDC", CANDLES)
+    assert isinstance(off, NoSignal)
+    assert "no answer within 0.05 s" in off.detail
+    assert isinstance(signal, Signal)
+
+
+def test_one_slow_answer_between_good_ones_is_forgiven() -> None:
+    answers = iter([endless, lambda _: verdicts(0), endless, lambda _: verdicts(1)])
+
+    def next_answer(candles: CandleArrays) -> SignalArrays:
+        return next(answers)(candles)
+
+    crew, _ = hurried(Scripted(next_answer))
+    outcomes = [type(crew.evaluate(XRP, CANDLES)[0]) for _ in range(4)]
+    assert outcomes == [StrategyCrashed, NoSignal, StrategyCrashed, Signal]
+    assert crew.fenced == ()
+
+
+def test_a_strategy_cannot_end_the_process() -> None:
+    crew, _ = manager(Scripted(leave))
+    (crashed,) = crew.evaluate(XRP, CANDLES)
+    assert isinstance(crashed, StrategyCrashed)
+    assert crashed.error == "SystemExit: enough"
+
+
+def test_ctrl_c_is_not_the_strategys_to_keep() -> None:
+    def interrupted(_: CandleArrays) -> SignalArrays:
+        raise KeyboardInterrupt
+
+    crew, _ = manager(Scripted(interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        crew.evaluate(XRP, CANDLES)
+
+
+def test_a_strategy_cannot_change_what_the_others_see() -> None:
+    series = CandleSeries(900_000, 300)
+    for i in range(300):
+        series.offer(Candle(i * 900_000, 1.0, 1.0, 1.0, 1.0, 5.0))
+    crew, _ = manager(Scripted(vandal), Scripted(lambda _: verdicts(1), "fine"))
+    crashed, signal = crew.evaluate(XRP, series.arrays())
+    assert isinstance(crashed, StrategyCrashed)
+    assert "read-only" in crashed.error
+    assert isinstance(signal, Signal)
+    assert signal.close == 1.0
 
 
 def test_one_success_keeps_it_on() -> None:
