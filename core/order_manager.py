@@ -8,6 +8,7 @@ Keeps INV-01 (protected), INV-02 (one intent, one order), INV-03 (journal first)
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 
 from core.domain.account import ExchangePosition, SymbolConfig
@@ -27,7 +28,7 @@ from core.domain.facts import (
     VenueFact,
 )
 from core.domain.intent import ApprovedEntry, OrderIntent, PendingEntry
-from core.domain.money import ZERO
+from core.domain.money import ZERO, to_wire
 from core.domain.order import OrderRecord
 from core.domain.position import PositionView, Trade
 from core.kernel.supervisor import Restart
@@ -52,6 +53,7 @@ class OrderManager:
         self._rules = rules
         self._exchange = ports.exchange
         self._journal = ports.journal
+        self._audit = ports.audit
         self._risk = ports.risk
         self._facts = ports.facts
         self._instruments = ports.instruments
@@ -129,9 +131,29 @@ class OrderManager:
             if record.status in (OrderStatus.CREATED, OrderStatus.SENT):
                 record.status = OrderStatus.UNKNOWN
                 record.sent_ms = record.sent_ms or record.intent.created_ms
+            elif record.status.is_terminal:
+                self._tell_again(record)
             record.booked = ZERO
             state.orders[record.client_id] = record
         self._tracker.add(state)
+
+    def _tell_again(self, record: OrderRecord) -> None:
+        """Put an outcome that the journal knows into the audit log, which a power cut may have
+        robbed of it: only intents are flushed one by one (INV-12)."""
+        try:
+            self._audit.write(
+                {
+                    "action": "order.restored",
+                    "client_id": record.client_id,
+                    "symbol": record.intent.symbol,
+                    "purpose": record.purpose.name.lower(),
+                    "status": record.status.value,
+                    "executed": to_wire(record.executed),
+                }
+            )
+        except StorageError as error:
+            text = f"order {record.client_id} not in the audit log: {error}"
+            self._alert(Severity.CRITICAL, "storage", text)
 
     def stop_entries(self) -> None:
         """No new entry from now on; exits stay active."""
@@ -315,6 +337,8 @@ class OrderManager:
             await self._journal.record_trade(state.trade, intent)
         except (VenueError, StorageError) as error:
             self._release(state, f"entry not sent: {error}")
+            if isinstance(error, StorageError):
+                await self._close_unsent(state.trade)
             return
         self._facts.publish(EntryApproved(approved))
         self._throttle.approve(approved)
@@ -327,6 +351,12 @@ class OrderManager:
                 f"entry:{approved.symbol}",
                 f"{approved.symbol} entry refused: {last.reject_text} (code {last.reject_code})",
             )
+
+    async def _close_unsent(self, trade: Trade) -> None:
+        """Rows of a trade that the disk has not taken yet must not become an open one later."""
+        trade.closed_ms = self._exchange.exchange_now_ms()
+        with suppress(StorageError):  # told already; the closing row waits with the others
+            await self._journal.record_close(trade, ExitReason.MANUAL)
 
     def _release(self, state: SymbolState, why: str) -> None:
         """Give a reserved symbol back; nothing of it ever left."""

@@ -2,8 +2,9 @@
 
 Every seed is one world: the real daemon against the paper exchange on virtual time, with the faults
 the seed draws. The same seed gives the same run. `--week` plays days on end with the real strategy
-instead. Exit code 1 when an invariant was violated or when a kind of fault that was planned never
-took effect in the whole campaign; Ctrl-C and SIGTERM end the campaign after telling what is known.
+instead, `--crash` lets one misfortune happen at every point of a position's life. Exit code 1 when
+an invariant was violated or when a kind of fault that was planned never took effect in the whole
+campaign; Ctrl-C and SIGTERM end the campaign after telling what is known.
 """
 
 import argparse
@@ -21,8 +22,8 @@ if __package__ in (None, ""):
 
 from core.kernel.signals import interruptible
 from core.simulation.schedule import FaultKind
+from tools.simulation import crash_command
 from tools.simulation.campaign import SeedResult, run_seed
-from tools.simulation.crashes import explore
 from tools.simulation.week import Week, WeekResult
 
 _STOPPED = 130
@@ -34,12 +35,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--hours", type=float, default=1.0, metavar="H", help="of every seed")
     made.add_argument("--replay", type=int, metavar="SEED", help="one seed again, with a timeline")
     made.add_argument(
-        "--crashes",
-        type=int,
-        metavar="N",
-        help="kill at N steps of each seed's first entry instead of drawing faults",
-    )
-    made.add_argument(
         "--week",
         type=float,
         nargs="?",
@@ -50,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--symbols", type=int, default=35, metavar="N", help="contracts of a --week (35)"
     )
+    crash_command.add_arguments(made)
     made.add_argument("--folder", type=Path, metavar="DIR", help="files of the runs are kept there")
     made.add_argument("--json", action="store_true", help="print the results as JSON")
     return made
@@ -133,8 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = args.folder or Path(tempfile.mkdtemp(prefix="simulation-"))
     with interruptible():
         try:
-            if args.crashes:
-                return crash(seeds, args.crashes, folder)
+            if args.crash or args.point:
+                return crash_command.crash(args, seeds)
             if args.week is not None:
                 return week(args, seeds[0], folder)
             return campaign(args, seeds, folder)
@@ -211,23 +207,6 @@ def play(args: argparse.Namespace, seeds: range, folder: Path, results: list[See
             print(row(result), flush=True)
             if result.timeline is not None:
                 print(report(result, args.hours), flush=True)
-
-
-def crash(seeds: range, points: int, folder: Path) -> int:
-    """Crash points of every seed; 1 when one of them was not survived."""
-    broken = 0
-    for seed in seeds:
-        found = explore(seed, points, folder / f"crash-{seed}")
-        broken += len(found.violations)
-        rate = len(found.points) / found.real_s
-        print(
-            f"seed {seed:>5}  {len(found.points)} crash points (steps {found.points[0]} to "
-            f"{found.points[-1]})  {rate:.1f}/s  {len(found.violations)} violations",
-            flush=True,
-        )
-        for step, violation in found.violations:
-            print(f"    step {step}: {violation}")
-    return 1 if broken else 0
 
 
 if __name__ == "__main__":

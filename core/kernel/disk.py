@@ -51,11 +51,13 @@ class Disk:
         finally:
             os.close(fd)
 
-    def statement(self, path: Path, sql: str) -> None:
+    def statement(self, path: Path, sql: str) -> str:
         """Told of every statement that SQLite is given inline on the database at `path`.
 
-        SQLite speaks to the machine's disk itself; a simulated one raises sqlite3.Error here.
+        SQLite speaks to the machine's disk itself; a simulated one may answer here with the name
+        of the error (`SQLITE_FULL`) that SQLite would have met, and the statement fails with it.
         """
+        return ""
 
 
 MACHINE_DISK = Disk()

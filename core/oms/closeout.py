@@ -10,7 +10,14 @@ from core.domain.enums import ExitReason, Purpose, Severity
 from core.domain.errors import StorageError
 from core.domain.facts import TradeClosed
 from core.domain.money import ZERO
-from core.domain.ports import Clock, ExchangePort, FactPublisher, JournalPort, RiskPort
+from core.domain.ports import (
+    AuditPort,
+    Clock,
+    ExchangePort,
+    FactPublisher,
+    JournalPort,
+    RiskPort,
+)
 from core.oms.alarm import Alarm
 from core.oms.state import SymbolState, was_never_opened
 from core.oms.stop_level import was_moved
@@ -47,12 +54,14 @@ class CloseOut:
         *,
         exchange: ExchangePort,
         journal: JournalPort,
+        audit: AuditPort,
         risk: RiskPort,
         facts: FactPublisher,
         clock: Clock,
     ) -> None:
         self._exchange = exchange
         self._journal = journal
+        self._audit = audit
         self._risk = risk
         self._facts = facts
         self._alert = Alarm(facts, clock)
@@ -101,9 +110,26 @@ class CloseOut:
 
     async def _record(self, state: SymbolState, reason: ExitReason) -> bool:
         """True when this is the first time the trade is closed. A failing disk changes nothing
-        about the fact, which the audit log has too (INV-08)."""
+        about the fact (INV-08); the journal writes it as soon as it can.
+
+        The audit log goes first: once the journal calls the trade closed, a restart does not look
+        at its orders again, so their outcomes must be durable by then (INV-12).
+        """
+        trade = state.trade
         try:
-            return await self._journal.record_close(state.trade, reason)
+            await self._audit.write_durable(
+                {
+                    "action": "trade.closing",
+                    "trade_id": trade.trade_id,
+                    "symbol": trade.symbol,
+                    "reason": reason.value,
+                }
+            )
+        except StorageError as error:
+            text = f"{state.symbol} result not in the audit log: {error}"
+            self._alert(Severity.CRITICAL, "storage", text)
+        try:
+            return await self._journal.record_close(trade, reason)
         except StorageError as error:
             text = f"{state.symbol} result not in the database: {error}"
             self._alert(Severity.CRITICAL, "storage", text)

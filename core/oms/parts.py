@@ -85,6 +85,7 @@ def build_parts(rules: OmsRules, ports: OmsPorts, ask_reconcile: AskReconcile) -
     closeout = CloseOut(
         exchange=ports.exchange,
         journal=ports.journal,
+        audit=ports.audit,
         risk=ports.risk,
         facts=ports.facts,
         clock=ports.clock,

@@ -1,13 +1,16 @@
 """Killing a process that is only a set of tasks (floor 2d).
 
 Every task knows whose life it belongs to: the life is a context variable and a task inherits it
-from whoever spawned it. A kill detaches the world first (the caller does: network, files) and then
-cancels the life's tasks until none is left, so that no `finally:` mends what a real kill would not.
+from whoever spawned it. A kill detaches the world first (the caller does: network, files). Then
+`Lives.kill` cancels the life's tasks until none is left, so that no `finally:` mends what a real
+kill would not; or `SteppedLoop.freeze` lets none of its code run any more, which is exact and at
+once, but keeps all it held in memory until it is let go.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, MutableSequence
 from contextvars import Context, ContextVar
+from heapq import heapify
 from typing import Any
 
 from core.simulation.virtual_loop import Ready, VirtualLoop
@@ -79,13 +82,48 @@ class SteppedLoop(VirtualLoop):
         super().__init__()
         self.steps = 0
         self.on_step: Callable[[int], None] | None = None
+        self._frozen: tuple[str, ...] = ()
+        self._withheld: list[asyncio.Handle] = []
 
     def await_events(self, timeout: float | None) -> Ready:
         self.steps += 1
         if self.on_step is not None:
             self.on_step(self.steps)
-            timeout = 0 if self._ready else timeout  # type: ignore[attr-defined] # what it queued
+        if self._frozen:
+            self._drop_frozen(self._ready)  # type: ignore[attr-defined] # the loop's own queue
+        if self.on_step is not None or self._frozen:
+            timeout = self._patience()
         return super().await_events(timeout)
+
+    def freeze(self, life: str) -> None:
+        """From here on no code of `life` runs. To be called between two steps (`on_step`)."""
+        self._frozen = (*self._frozen, life)
+        self._drop_frozen(self._scheduled)  # type: ignore[attr-defined] # the loop's own heap
+        heapify(self._scheduled)  # type: ignore[attr-defined] # as above
+
+    def thaw(self) -> None:
+        """Let what was frozen run again, at once, so that it can be cancelled."""
+        self._frozen = ()
+        self._ready.extend(self._withheld)  # type: ignore[attr-defined] # the loop's own queue
+        self._withheld.clear()
+
+    def _drop_frozen(self, queue: "MutableSequence[asyncio.Handle]") -> None:
+        kept: list[asyncio.Handle] = []
+        for each in queue:
+            life = each._context.get(LIFE)  # type: ignore[attr-defined] # what runs the callback
+            (self._withheld if life in self._frozen else kept).append(each)
+        if len(kept) != len(queue):
+            queue.clear()
+            queue.extend(kept)
+
+    def _patience(self) -> float | None:
+        """The base class's reckoning again, after its queues have changed."""
+        if self._ready or self._stopping:  # type: ignore[attr-defined] # as above
+            return 0
+        if not self._scheduled:  # type: ignore[attr-defined] # as above
+            return None
+        due: float = self._scheduled[0].when()  # type: ignore[attr-defined] # as above
+        return max(due - self.time(), 0.0)
 
     def stall(self, seconds: float) -> None:
         """The process stands still: time passes and nothing runs."""

@@ -16,7 +16,6 @@ port (text log), SQLite's own recovery of a torn WAL, which its checksums decide
 import errno
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -57,10 +56,10 @@ _CONCERNS = {
     Trouble.LOCKED: frozenset({Operation.SQL}),
 }
 _SQL = {
-    Trouble.FULL: (sqlite3.SQLITE_FULL, "database or disk is full"),
-    Trouble.READ_ONLY: (sqlite3.SQLITE_READONLY, "attempt to write a readonly database"),
-    Trouble.BROKEN: (sqlite3.SQLITE_IOERR, "disk I/O error"),
-    Trouble.LOCKED: (sqlite3.SQLITE_BUSY, "database is locked"),
+    Trouble.FULL: "SQLITE_FULL",
+    Trouble.READ_ONLY: "SQLITE_READONLY",
+    Trouble.BROKEN: "SQLITE_IOERR",
+    Trouble.LOCKED: "SQLITE_BUSY",
 }
 _READS = ("SELECT", "PRAGMA")
 _UNDOES = "ROLLBACK"
@@ -132,8 +131,14 @@ class SimulatedDisk(Disk):
         """Nothing fails any more."""
         self._faults.clear()
 
-    def _ask(self, operation: Operation, path: Path, sql: str = "") -> None:
-        """Raises OSError, or sqlite3.Error for SQL, when a fault strikes."""
+    def _ask(self, operation: Operation, path: Path) -> None:
+        """Raises OSError when a fault strikes."""
+        trouble = self._strikes(operation, path, "")
+        if trouble is not None:
+            number = getattr(errno, trouble.value)
+            raise OSError(number, os.strerror(number), str(path))
+
+    def _strikes(self, operation: Operation, path: Path, sql: str) -> Trouble | None:
         self.operations += 1
         detail = f"{path.name}: {sql[:40]}" if sql else path.name
         asked = Asked(self.operations, operation, detail)
@@ -143,7 +148,8 @@ class SimulatedDisk(Disk):
                 if not fault.for_ever:
                     self._faults.remove(fault)
                 self.struck.append(asked)
-                raise _error(fault.trouble, operation, path)
+                return fault.trouble
+        return None
 
     # --- Disk ------------------------------------------------------------------------------------
 
@@ -225,8 +231,9 @@ class SimulatedDisk(Disk):
         self._ask(Operation.FOLDER, folder)
         self._names.pop(folder, None)
 
-    def statement(self, path: Path, sql: str) -> None:
-        self._ask(Operation.SQL, path, sql)
+    def statement(self, path: Path, sql: str) -> str:
+        trouble = self._strikes(Operation.SQL, path, sql)
+        return "" if trouble is None else _SQL[trouble]
 
     # --- what is left ----------------------------------------------------------------------------
 
@@ -269,17 +276,6 @@ def _concerns(trouble: Trouble, operation: Operation, sql: str) -> bool:
     if sql.startswith("BEGIN"):
         return trouble is not Trouble.FULL
     return not sql.startswith(_READS) and not (trouble is Trouble.LOCKED and sql == _COMMITS)
-
-
-def _error(trouble: Trouble, operation: Operation, path: Path) -> Exception:
-    if operation is Operation.SQL:
-        code, text = _SQL[trouble]
-        error = sqlite3.OperationalError(text)
-        error.sqlite_errorcode = code
-        error.sqlite_errorname = trouble.value
-        return error
-    number = getattr(errno, trouble.value)
-    return OSError(number, os.strerror(number), str(path))
 
 
 def _at(path: Path, root: Path, image: Path) -> Path:

@@ -35,6 +35,12 @@ _REFUSALS = (
     UnicodeEncodeError,
 )
 _ROLLBACK_S = 2.0
+_FAILURES = {
+    "SQLITE_FULL": "database or disk is full",
+    "SQLITE_READONLY": "attempt to write a readonly database",
+    "SQLITE_IOERR": "disk I/O error",
+    "SQLITE_BUSY": "database is locked",
+}
 
 
 class RowRefused(StorageError):
@@ -71,19 +77,26 @@ class InlineEngine:
         self._connection = sqlite3.connect(address, isolation_level=None, uri=True)
 
     async def run(self, sql: str, params: Sequence[Param]) -> int:
-        self._disk.statement(self._path, sql)
+        self._ask_disk(sql)
         return self._connection.execute(sql, params).rowcount
 
     async def run_many(self, sql: str, rows: Sequence[Sequence[Param]]) -> int:
-        self._disk.statement(self._path, sql)
+        self._ask_disk(sql)
         return self._connection.executemany(sql, rows).rowcount
 
     async def fetch(self, sql: str, params: Sequence[Param]) -> list[Row]:
-        self._disk.statement(self._path, sql)
+        self._ask_disk(sql)
         return self._connection.execute(sql, params).fetchall()
 
     async def close(self) -> None:
         self._connection.close()
+
+    def _ask_disk(self, sql: str) -> None:
+        refusal = self._disk.statement(self._path, sql)
+        if refusal:
+            error = sqlite3.OperationalError(_FAILURES[refusal])
+            error.sqlite_errorcode, error.sqlite_errorname = getattr(sqlite3, refusal), refusal
+            raise error
 
 
 class ThreadEngine:

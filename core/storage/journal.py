@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.domain.enums import ExitReason, OrderStatus, Purpose, Side
+from core.domain.errors import StorageError
 from core.domain.intent import OrderIntent
 from core.domain.order import OrderRecord, SentEntry
 from core.domain.position import Fill, Trade
 from core.storage import rows
-from core.storage.database import Database
+from core.storage.database import Database, RowRefused
 from core.storage.write_queue import WriteQueue
 
 _OPEN = "SELECT trade_id FROM trades WHERE closed_ms = 0"
@@ -67,10 +68,18 @@ class Journal:
     async def record_close(self, trade: Trade, reason: ExitReason) -> bool:
         """Mark the episode closed with its result. False when it was closed already.
 
+        When the disk does not take it (StorageError) it is written as soon as it does.
         When the process dies between this and what the caller does next, the closed trade is in
         the database: whoever counts closed trades rebuilds its count from there.
         """
-        return bool(await self._queue.settle_with(rows.close_trade(trade, reason)))
+        closing = rows.close_trade(trade, reason)
+        try:
+            return bool(await self._queue.settle_with(closing))
+        except RowRefused:
+            raise  # no later attempt could help
+        except StorageError:
+            self._queue.put(("close", trade.trade_id), closing)
+            raise
 
     async def load(self) -> LoadedState:
         """What a restart finds; everything noted so far included."""

@@ -1,26 +1,30 @@
-"""kill -9 in the middle of an entry: before, while and after it is sent, filled and protected."""
+"""One misfortune at a time, anywhere in a position's life: a slice of what the command plays."""
 
 from pathlib import Path
 
 import pytest
-from mutants import MUTANTS
 
-from tools import simulate
-from tools.simulation.crashes import explore
+from core.simulation.forks import CAN_SPLIT
+from tools.simulation.crashes import DISKS, TIMES, explore
+from tools.simulation.stories import STORIES
 
-
-def test_an_entry_survives_a_kill_at_any_step(tmp_path: Path) -> None:
-    report = explore(3, 5, tmp_path)
-    assert report.violations == []
-    assert len(set(report.points)) == 5
+pytestmark = pytest.mark.skipif(not CAN_SPLIT, reason="needs fork")
 
 
-def test_a_daemon_that_forgets_is_found_out_by_a_kill(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    MUTANTS["forgets at restart"].apply(monkeypatch)
-    code = simulate.main(["--seeds", "3", "--crashes", "2", "--folder", str(tmp_path)])
-    told = capsys.readouterr().out
-    assert code == 1
-    assert "step " in told
-    assert "INV-" in told
+@pytest.mark.parametrize("story", STORIES)
+def test_a_position_survives_death_at_any_step(story: str, tmp_path: Path) -> None:
+    report = explore(story, 3, tmp_path, every=40)
+    assert report.broken == {}
+    assert report.points["kill"] == report.points["power"] >= 2
+
+
+def test_a_position_survives_a_failing_disk(tmp_path: Path) -> None:
+    report = explore("target", 2, tmp_path, perils=tuple(DISKS), every=40)
+    assert report.broken == {}
+    assert report.total >= 2 * len(DISKS)
+
+
+def test_a_position_survives_wrong_clocks_and_stalls(tmp_path: Path) -> None:
+    report = explore("target", 2, tmp_path, perils=TIMES, every=70)
+    assert report.broken == {}
+    assert report.total >= 2 * len(TIMES)

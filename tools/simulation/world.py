@@ -7,12 +7,12 @@ life's code may still write, nobody reads.
 """
 
 import asyncio
-import shutil
-from collections.abc import Callable, Coroutine, Mapping
-from contextvars import copy_context
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 
 import aiohttp
 import msgspec
@@ -27,11 +27,14 @@ from core.config import TradingConfig
 from core.domain.errors import BotError
 from core.kernel.chance import Chance
 from core.kernel.clock import SimulatedClock
+from core.kernel.disk import DISK
 from core.kernel.supervisor import Supervisor
 from core.paper.contracts import build_contracts
 from core.paper.feed_synthetic import SyntheticFeed
+from core.paper.model import Contract, Feed
 from core.paper.server import PaperEndpoints, PaperServer
 from core.simulation.crash import LIFE, Lives, SteppedLoop
+from core.simulation.disk import SimulatedDisk
 from core.simulation.memory_network import MemoryNetwork
 from core.simulation.trace import Trace
 
@@ -84,6 +87,10 @@ class WorldPlan:
     tick_ms: int = 5_000
     balance: Decimal = Decimal(4_000)
     settings: Mapping[str, str] = field(default_factory=lambda: CHURN)
+    elsewhere: str = ""
+    """One more contract that the exchange lists and the daemon does not trade."""
+    prices: Callable[[Sequence[Contract]], Feed] | None = None
+    """Where prices come from; None is the synthetic market of the seed."""
 
 
 @dataclass(slots=True)
@@ -93,6 +100,9 @@ class Life:
     name: str
     folder: Path
     began: float
+    disk: SimulatedDisk
+    context: Context
+    """Of everything that belongs to it."""
     config: TradingConfig
     app: Application | None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -122,6 +132,8 @@ class World:
         self.clock = SimulatedClock(EPOCH_MS, loop)
         self.machine = SimulatedClock(EPOCH_MS, loop)
         self.timeline: list[tuple[float, str, str]] = []
+        self.clock_steps: list[tuple[float, float]] = []
+        """(virtual second, seconds) by which the daemon's wall clock was moved."""
         self.lives = Lives(loop)
         self.network = MemoryNetwork(loop, self.chance.stream("network"))
         self.trace = Trace(loop.time)
@@ -129,13 +141,13 @@ class World:
         self.troubles: list[str] = []
         """What failed outside the daemon; a bug of the simulation or of the paper exchange."""
         self.supervisor = Supervisor(self.clock, self._failed)
-        contracts = build_contracts(plan.quote, plan.symbols)
-        feed = SyntheticFeed(
-            [contracts[symbol] for symbol in plan.symbols],
-            plan.seed,
-            EPOCH_MS,
-            1_500,
-            plan.tick_ms,
+        names = (*plan.symbols, plan.elsewhere) if plan.elsewhere else plan.symbols
+        contracts = build_contracts(plan.quote, names)
+        listed = [contracts[symbol] for symbol in names]
+        feed = (
+            plan.prices(listed)
+            if plan.prices is not None
+            else SyntheticFeed(listed, plan.seed, EPOCH_MS, 1_500, plan.tick_ms)
         )
         self.paper = PaperServer(
             feed,
@@ -154,6 +166,11 @@ class World:
         self._current = folder / "life-1"
         self.life: Life | None = None
         self.past: list[Life] = []
+
+    def move(self, folder: Path) -> None:
+        """Let the lives, of which there was none yet, have their files in `folder`."""
+        self.folder = folder
+        self._current = folder / "life-1"
 
     async def open(self) -> None:
         await self.paper.start()
@@ -186,12 +203,9 @@ class World:
 
     # --- lives -----------------------------------------------------------------------------------
 
-    def birth(self) -> Life:
-        """Start the daemon on the files the last life left."""
-        number = len(self.past) + 1
-        name, folder = f"life-{number}", self._current
-        folder.mkdir(parents=True, exist_ok=True)
-        config = TradingConfig.from_env(
+    def config_in(self, folder: Path) -> TradingConfig:
+        """The daemon's configuration with its files in `folder`."""
+        return TradingConfig.from_env(
             environ={},
             overrides={
                 **GROUND,
@@ -202,8 +216,17 @@ class World:
                 "LOGS_DIR": str(folder / "logs"),
             },
         )
+
+    def birth(self) -> Life:
+        """Start the daemon on the files the last life left."""
+        number = len(self.past) + 1
+        name, folder = f"life-{number}", self._current
+        folder.mkdir(parents=True, exist_ok=True)
+        config = self.config_in(folder)
+        disk = SimulatedDisk(folder)
         context = copy_context()
         context.run(LIFE.set, name)
+        context.run(DISK.set, disk)
         surroundings = Surroundings(
             inline=True,
             connector=lambda: self.network.connector(name),
@@ -212,7 +235,7 @@ class World:
         )
         app = context.run(Application, config, RunOptions(), None, self.machine, surroundings)
         self.tell("life", f"{name} begins")
-        born = Life(name, folder, self.loop.time(), config, app)
+        born = Life(name, folder, self.loop.time(), disk, context, config, app)
         context.run(self.supervisor.spawn, name, lambda: self._live(born, app))
         self.life = born
         return born
@@ -232,11 +255,14 @@ class World:
         await self.lives.kill(life.name)
         return life
 
-    def strike_dead(self) -> Life:
-        """The part of a kill that happens at once; the tasks are still to be cancelled."""
+    def strike_dead(self, power_cut: Random | None = None) -> Life:
+        """The part of a kill that happens at once; the tasks are still to be cancelled.
+
+        A `power_cut` also takes what was not flushed, but for a part that it draws.
+        """
         life = self._end()
-        self.tell("life", f"{life.name} killed")
-        self._leave(life)
+        self.tell("life", f"{life.name} {'killed' if power_cut is None else 'lost its power'}")
+        self._leave(life, power_cut)
         return life
 
     async def stop(self, timeout: float = 60.0) -> Life:
@@ -257,11 +283,11 @@ class World:
         self._leave(life)
         return self.birth()
 
-    def _leave(self, life: Life) -> None:
+    def _leave(self, life: Life, power_cut: Random | None = None) -> None:
         """From here on nothing the dead life does reaches anybody."""
         self.network.detach(life.name)
         self._current = self.folder / f"life-{len(self.past) + 1}"
-        shutil.copytree(life.folder, self._current, ignore=shutil.ignore_patterns("*-shm"))
+        life.disk.image(self._current, power_cut)
 
     async def command(self, order: Callable[[OperatorDesk], Coroutine[None, None, object]]) -> bool:
         """Give the living daemon a command, as its own task. False when it was not carried out."""
@@ -277,9 +303,7 @@ class World:
             except BotError as error:
                 self.tell("operator", f"refused: {error}")
 
-        context = copy_context()
-        context.run(LIFE.set, life.name)
-        task = context.run(self.supervisor.spawn, f"command to {life.name}", give)
+        task = life.context.run(self.supervisor.spawn, f"command to {life.name}", give)
         await self.wait(task.done, _COMMAND_S)
         return bool(done)
 
