@@ -80,6 +80,7 @@ class EntryLimits:
             min_volume=config.min_24h_volume,
             min_atr=float(config.min_atr_pct or 0),
             max_correlation=config.max_correlation,
+            funding_window_ms=config.funding_window_minutes * 60_000,
             cooldown_ms=candle,
             stop_cooldown_ms=3 * candle,
         )

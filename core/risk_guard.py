@@ -63,6 +63,7 @@ class RiskLimits:
             daily_drawdown=config.daily_drawdown_pct,
             max_daily_loss=config.max_daily_loss,
             max_positions=config.max_concurrent_positions,
+            drawdown_brake=config.drawdown_brake_pct,
             ramp=config.ramp,
         )
 

@@ -25,6 +25,8 @@ _DOWN = Context(prec=28, rounding=ROUND_DOWN)
 """Divisions that lead to a size round toward zero, so that no cap is passed by the last digit."""
 
 _BRACKET = "leverage_bracket"
+_WIRE_ROOM = Decimal("0.99")
+"""Part of the largest order value that is used: prices move between decision and wire."""
 
 Cap = tuple[str, Decimal]
 """Name of a limit and the largest notional it allows (quote coin)."""
@@ -45,6 +47,7 @@ class SizingLimits:
     max_margin_usage: Decimal = Decimal("0.5")
     margin_share: Decimal = Decimal("0.375")
     max_notional: Decimal | None = None
+    max_order_value: Decimal | None = None
     min_position_size: Decimal = Decimal(6)
     taker_fee: Decimal = Decimal("0.0005")
     stop_slippage: Decimal = Decimal("0.0005")
@@ -59,7 +62,10 @@ class SizingLimits:
             leverage=config.leverage_default,
             max_margin_usage=config.max_margin_usage_pct,
             max_notional=config.max_notional_per_symbol,
+            max_order_value=config.max_order_value,
             min_position_size=config.min_position_size,
+            taker_fee=config.taker_fee_pct,
+            stop_slippage=config.stop_slippage_pct,
         )
 
     @property
@@ -216,6 +222,8 @@ def _size_caps(instrument: Instrument, limits: SizingLimits, price: Decimal) -> 
     ]
     if limits.max_notional is not None:
         caps.append(("max_notional", limits.max_notional))
+    if limits.max_order_value is not None:
+        caps.append(("max_order_value", limits.max_order_value * _WIRE_ROOM))
     return tuple(cap for cap in caps if cap[1] > 0)
 
 

@@ -20,6 +20,7 @@ from core.exchange_client import OptimizedExchangeClient
 from core.kernel.retry import Backoff
 from core.kernel.supervisor import Restart, Supervisor
 from core.oms.account import total_unrealized
+from core.oms.day_results import day_of, with_unknown_losses
 from core.order_manager import OrderManager
 from core.risk_guard import ClosedTrade, RiskGuard, RiskView
 from core.storage.queries import closed_trades
@@ -29,7 +30,6 @@ from core.ws_client import UserDataStreamManager
 
 READY_WITHIN_S = 60.0
 _SNAPSHOT_EVERY_S = 60.0
-_DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000
 _FOREVER = Restart(limit=1_000, window=3_600.0, pause=1.0)
 
@@ -96,7 +96,14 @@ class Trading:
         if self.access.account:
             await self._forget_last_account()
         else:
-            await self._restore_risk()
+            await wait_for(
+                "the day's results",
+                self._restore_risk,
+                clock=self.clock,
+                backoff=self.backoff,
+                log=self._say,
+                give_up_s=give_up_s,
+            )
         await self.disk.look()
         await self.orders.start(new_account=bool(self.access.account))
         self.stream.start()
@@ -149,10 +156,11 @@ class Trading:
     async def _restore_risk(self) -> None:
         """Count today's closed trades: a crash may have come between journal and guard.
 
-        Each counts once however often it is told, and a damaged state is built anew from them.
+        Each counts once however often it is told. A damaged state is built anew from them and from
+        what the exchange has booked; until that is read, entries stay blocked.
         """
         now_ms = self.clock.now_ms()
-        since_ms = now_ms - now_ms % _DAY_MS
+        since_ms = day_of(now_ms)
         rows = await closed_trades(self.memory.database, since_ms, now_ms + 1)
         trades = [
             ClosedTrade(row.trade_id, row.symbol, row.net, row.exit_reason, row.closed_ms)
@@ -160,7 +168,9 @@ class Trading:
             if row.exit_reason is not None and row.entry_quantity
         ]
         if self.risk.needs_rebuild:
-            self.risk.rebuild(trades)
+            income = await self.client.get_income(start_ms=since_ms)
+            quote = self.config.resolved_quote_coin
+            self.risk.rebuild(with_unknown_losses(trades, income, quote, now_ms))
             return
         for trade in trades:
             self.risk.trade_closed(

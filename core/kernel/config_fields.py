@@ -256,6 +256,27 @@ class RiskSettings(Group):
     sl_cooldown_minutes: int = setting(
         60, "how long that pause lasts", unit=Unit.MINUTES, ge=1, le=10_080
     )
+    drawdown_brake_pct: Amount = setting(
+        "0.1",
+        "fall of equity from its peak that halts entries until a person clears the halt",
+        unit=Unit.FRACTION,
+        gt=0,
+        le=Decimal("0.5"),
+    )
+    taker_fee_pct: Amount = setting(
+        "0.0005",
+        "fee of an order at market, counted into the risk of a position",
+        unit=Unit.FRACTION,
+        ge=0,
+        le=Decimal("0.005"),
+    )
+    stop_slippage_pct: Amount = setting(
+        "0.0005",
+        "how much worse than its level a stop is expected to fill, counted into the risk",
+        unit=Unit.FRACTION,
+        ge=0,
+        le=Decimal("0.02"),
+    )
     max_margin_usage_pct: Amount = setting(
         "0.5",
         "part of equity bound as margin at most, over all positions",
@@ -400,6 +421,13 @@ class GateSettings(Group):
         empty="no lower limit besides the strategy's own",
         gt=0,
         le=Decimal("0.2"),
+    )
+    funding_window_minutes: int = setting(
+        0,
+        "no entry this long before funding is settled; 0 = no such rule",
+        unit=Unit.MINUTES,
+        ge=0,
+        le=240,
     )
     max_correlation: float = setting(
         0.85, "correlation with an open position in the same direction at most", gt=0, le=1

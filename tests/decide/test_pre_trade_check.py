@@ -352,6 +352,12 @@ def test_the_guard_learns_the_account_from_the_decision() -> None:
     assert "open loss included" in numbers(refusal, "risk_guard")["reason"]
 
 
+def test_the_funding_window_comes_from_the_configuration() -> None:
+    assert EntryLimits.from_config(TradingConfig()).funding_window_ms == 0
+    config = TradingConfig(FUNDING_WINDOW_MINUTES=10)
+    assert EntryLimits.from_config(config).funding_window_ms == 10 * MINUTE
+
+
 def test_funding_window_is_optional() -> None:
     soon = MarkPrice(XRP, D("0.5"), D("0.001"), NOW + 4 * MINUTE, NOW)
     approved(decide(alter(mark=soon)))

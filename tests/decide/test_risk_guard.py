@@ -1,6 +1,8 @@
 """The guard stops entries when it should and counts trades once."""
 
+import time
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -328,6 +330,36 @@ def test_limits_come_from_the_configuration() -> None:
     limits = RiskLimits.from_config(config)
     assert (limits.max_sl_streak, limits.max_daily_loss) == (4, D(12))
     assert (limits.daily_drawdown, limits.max_positions) == (D("0.02"), 2)
+    assert RiskLimits.from_config(TradingConfig(DRAWDOWN_BRAKE_PCT="0.2")).drawdown_brake == D(
+        "0.2"
+    )
+
+
+@pytest.mark.parametrize(
+    "day",
+    ["2028-02-28", "2028-02-29", "2028-12-31", "2027-03-28", "2026-10-25"],
+    ids=["before a leap day", "leap day", "year's end", "clocks forward", "clocks back"],
+)
+def test_the_day_rolls_at_midnight_utc_whatever_the_calendar_or_the_time_zone_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, day: str
+) -> None:
+    midnight = int(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp() * 1_000) + DAY
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        desk = Desk(tmp_path, limits=replace(LIMITS, max_daily_loss=D(5)), equity=None)
+        desk.watch.at_ms = midnight - 1
+        desk.guard = desk.restart()
+        desk.guard.observe(D(400), D(0), 0)
+        desk.close("-6")
+        assert desk.guard.blocked_by == "day_stop"
+        assert desk.restart().blocked_by == "day_stop"
+        desk.watch.at_ms = midnight  # while the daemon is down
+        assert desk.restart().can_open_position()[0]
+        assert desk.guard.view().realized_today == 0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_production_is_ramped_up_by_results() -> None:

@@ -177,6 +177,18 @@ def test_limits_come_from_the_configuration() -> None:
     limits = SizingLimits.from_config(TradingConfig())
     assert (limits.risk_pct, limits.stop_ratio, limits.leverage) == (D("0.0075"), D("0.008"), 5)
     assert (limits.max_margin_usage, limits.margin_share) == (D("0.5"), D("0.375"))
+    changed = TradingConfig(TAKER_FEE_PCT="0.001", STOP_SLIPPAGE_PCT="0.002", MAX_ORDER_VALUE=900)
+    limits = SizingLimits.from_config(changed)
+    assert (limits.taker_fee, limits.stop_slippage) == (D("0.001"), D("0.002"))
+    assert limits.max_order_value == 900
+
+
+def test_the_limit_at_the_wire_is_kept_with_room_for_the_price_to_move() -> None:
+    rich = AccountView(equity=D(100_000), available=D(100_000))
+    limits = replace(PLAIN, max_order_value=D(1_000))
+    result = sized(size_entry(XRP, limits, rich, price=D(2)))
+    assert result.limited_by == "max_order_value"
+    assert result.notional == 990
 
 
 # --- properties ----------------------------------------------------------------------------------
