@@ -193,7 +193,12 @@ class RiskGuard:
     def trade_closed(
         self, trade_id: str, symbol: str, net: Decimal, reason: ExitReason, at_ms: int
     ) -> None:
-        """Count a closed trade once; a second call with the same id changes nothing."""
+        """Count a closed trade once; a second call with the same id changes nothing.
+
+        Until equity is observed again, its loss is taken out of the open loss: it is realised now.
+        """
+        if trade_id not in self._state.seen:
+            self._open_loss = max(self._open_loss - max(-net, ZERO), ZERO)
         self._book(ClosedTrade(trade_id, symbol, net, reason, at_ms))
         self._settle()
 
@@ -410,7 +415,7 @@ class RiskGuard:
         if state.sl_streak >= limits.max_sl_streak:
             until = at_ms + limits.sl_cooldown_minutes * 60_000
             state.cooldown_until_ms = max(state.cooldown_until_ms, until)
-            told += f", entries stopped until {instant_text(state.cooldown_until_ms)}"
+            told += f", entries stopped until {_until(state.cooldown_until_ms)}"
         self._changed("sl_streak", told)
 
     def _pass_time(self) -> None:
@@ -486,7 +491,7 @@ class RiskGuard:
         if state.day_stop:
             return _Block("day_stop", state.day_stop)
         if state.cooldown_until_ms:
-            until = instant_text(state.cooldown_until_ms)
+            until = _until(state.cooldown_until_ms)
             streak = f"{state.sl_streak} of {self._limits.max_sl_streak}"
             return _Block("sl_streak", f"SL streak {streak}, cooldown until {until}")
         return self._open_loss_block()
@@ -537,6 +542,11 @@ def profit_factor(profit: Decimal, loss: Decimal) -> Decimal | None:
 
 def _limits(config: TradingConfig | RiskLimits) -> RiskLimits:
     return config if isinstance(config, RiskLimits) else RiskLimits.from_config(config)
+
+
+def _until(at_ms: int) -> str:
+    """The first whole second at which it is over."""
+    return instant_text(-(-at_ms // 1_000) * 1_000)
 
 
 def _percent(ratio: Decimal) -> str:

@@ -15,6 +15,7 @@ from core.assembly.universe import Universe
 from core.assembly.venue import VenueAccess
 from core.config import TradingConfig
 from core.domain.enums import Venue
+from core.domain.facts import TradeClosed
 from core.domain.intent import ProtectionPlan
 from core.domain.market import Candle
 from core.domain.ports import Clock
@@ -270,7 +271,7 @@ def open_trading(
     orders = build.orders(client, risk, market, echo, strategies.tags)
     stream = echo.stream = build.user_stream(client, orders)
     engine = candles.engine = build.engine(client, market, strategies, build.checks(risk), orders)
-    return Trading(
+    trading = Trading(
         config=build.config,
         access=access,
         memory=memory,
@@ -288,6 +289,8 @@ def open_trading(
         recorder=recorder,
         backoff=Backoff(build.chance.stream("start"), base=0.5, cap=30.0),
     )
+    dispatcher.subscribe(TradeClosed, lambda _: trading.note_equity())
+    return trading
 
 
 def _seed(config: TradingConfig, surroundings: Surroundings) -> int:

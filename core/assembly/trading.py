@@ -179,28 +179,33 @@ class Trading:
 
     async def _snapshots(self) -> None:
         """Equity for the curve and for the limits that look at open loss and drawdown."""
-        quote, hour = self.config.resolved_quote_coin, -1
+        hour = -1
         while True:
-            positions = self.orders.get_active_positions()
-            open_result = total_unrealized(positions, self.engine.mark_price)
-            wallet = self.orders.account.wallet(quote)
-            self.risk.observe(wallet + open_result, open_result, len(positions))
-            now_ms, free = self.clock.now_ms(), self.orders.account.available(quote) or ZERO
-            self.recorder.note_equity(now_ms, quote, wallet, open_result, free, len(positions))
-            if now_ms // _HOUR_MS != hour:
-                hour = now_ms // _HOUR_MS
-                self.memory.audit.write(
-                    {
-                        "action": "account.equity",
-                        "at_ms": now_ms,
-                        "coin": quote,
-                        "wallet": to_wire(wallet),
-                        "unrealized": to_wire(open_result),
-                        "available": to_wire(free),
-                        "positions": len(positions),
-                    }
-                )
+            before, hour = hour, self.clock.now_ms() // _HOUR_MS
+            self.note_equity(audited=hour != before)
             await self.clock.sleep(_SNAPSHOT_EVERY_S)
+
+    def note_equity(self, *, audited: bool = False) -> None:
+        """One look at the account: also when a trade closes, whose loss is no longer open."""
+        quote = self.config.resolved_quote_coin
+        positions = self.orders.get_active_positions()
+        open_result = total_unrealized(positions, self.engine.mark_price)
+        wallet = self.orders.account.wallet(quote)
+        self.risk.observe(wallet + open_result, open_result, len(positions))
+        now_ms, free = self.clock.now_ms(), self.orders.account.available(quote) or ZERO
+        self.recorder.note_equity(now_ms, quote, wallet, open_result, free, len(positions))
+        if audited:
+            self.memory.audit.write(
+                {
+                    "action": "account.equity",
+                    "at_ms": now_ms,
+                    "coin": quote,
+                    "wallet": to_wire(wallet),
+                    "unrealized": to_wire(open_result),
+                    "available": to_wire(free),
+                    "positions": len(positions),
+                }
+            )
 
     def risk_view(self) -> RiskView:
         """Numbers behind `/risk` now, the limits at the wire included."""

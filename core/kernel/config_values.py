@@ -321,9 +321,9 @@ def masked(secret: SecretStr) -> str:
 
 
 def instant_text(at_ms: int) -> str:
-    """UTC ISO text of an instant in milliseconds."""
-    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds" if at_ms % 1000 else "seconds")
+    """UTC text of an instant in milliseconds, as people and settings write it."""
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC).replace(tzinfo=None)
+    return f"{moment.isoformat(' ', 'milliseconds' if at_ms % 1000 else 'seconds')}Z"
 
 
 def to_text(value: object) -> str:

@@ -55,7 +55,7 @@ def test_precedence_from_the_bottom_up(load: Load, folder: Path) -> None:
     cfg = load(environ={"TIER": "aggressive"})
     assert (cfg.tier, cfg.origin("TIER")) == (Tier.CONSERVATIVE, Origin.RUNTIME)
     assert cfg.source("TIER").where == (
-        "runtime override by @ann at 2026-09-21T14:13:20+00:00; --reset-runtime clears it"
+        "runtime override by @ann at 2026-09-21 14:13:20Z; --reset-runtime clears it"
     )
 
     cfg = load(environ={"TIER": "aggressive"}, overrides={"TIER": "balanced"})

@@ -330,7 +330,7 @@ def test_replay_bounds_are_utc() -> None:
     cfg = TradingConfig(PAPER_REPLAY_FROM="2026-09-01", PAPER_REPLAY_TO="2026-09-01T14:00+02:00")
     assert cfg.paper_replay_from is not None
     assert cfg.paper_replay_to == cfg.paper_replay_from + 12 * HOUR_MS
-    assert instant_text(cfg.paper_replay_from) == "2026-09-01T00:00:00+00:00"
+    assert instant_text(cfg.paper_replay_from) == "2026-09-01 00:00:00Z"
 
 
 def test_replay_needs_a_recording_and_a_span() -> None:
@@ -338,7 +338,7 @@ def test_replay_needs_a_recording_and_a_span() -> None:
         PAPER_FEED="replay", PAPER_REPLAY_FROM="2026-09-02", PAPER_REPLAY_TO="2026-09-02"
     ) == [
         "PAPER_REPLAY_PATH: missing, and PAPER_FEED=replay needs it",
-        "PAPER_REPLAY_TO=2026-09-02: must be after PAPER_REPLAY_FROM (2026-09-02T00:00:00+00:00)",
+        "PAPER_REPLAY_TO=2026-09-02: must be after PAPER_REPLAY_FROM (2026-09-02 00:00:00Z)",
     ]
     assert refusal(PAPER_REPLAY_FROM="yesterday")[0].startswith("PAPER_REPLAY_FROM=yesterday: ")
 

@@ -197,6 +197,17 @@ def test_open_loss_counts_only_while_it_is_open() -> None:
     assert desk.allowed
 
 
+def test_a_loss_that_is_realised_is_no_longer_open() -> None:
+    """Between two looks at the account it would count twice."""
+    desk = Desk()
+    desk.guard.observe(D(393), D(-7), 2)
+    desk.close("-5", ExitReason.STOP_LOSS)
+    assert desk.guard.view().open_loss == 2
+    assert desk.guard.blocked_by == ""
+    desk.close("3", ExitReason.TAKE_PROFIT)
+    assert desk.guard.view().open_loss == 2
+
+
 def test_an_open_profit_does_not_hide_a_realised_loss() -> None:
     desk = Desk()
     desk.close("-8", ExitReason.MAX_HOLD)
