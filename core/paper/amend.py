@@ -84,6 +84,7 @@ class AmendDesk:
             )
         )
         market.orders[order.order_id] = market.orders.pop(order.order_id)
+        market.touched += 1
         self._events.order_changed(order, ExecutionType.AMENDMENT, None, now)
         self._matcher.rematch(order)
 

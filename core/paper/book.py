@@ -6,7 +6,9 @@ own statement of its liquidity) and shaped by a seeded profile, so slippage grow
 our orders take stays taken until the next tick.
 """
 
+from collections.abc import Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from itertools import islice
 from random import Random
 
 from core.domain.enums import Side
@@ -86,31 +88,40 @@ class BookModel:
         return max((quantity / step).to_integral_value(ROUND_FLOOR) * step, step)
 
     def depth(self, side: Side, limit: int | None = None) -> list[Slice]:
-        """The levels an order of `side` would meet, all there are or the first `limit`."""
-        return self._levels(side, _LEVELS if limit is None else min(limit, _LEVELS))
+        """The levels an order of `side` would meet, all there are or the first `limit`.
 
-    def _levels(self, side: Side, count: int) -> list[Slice]:
+        Without what our orders have taken since the last tick.
+        """
+        rows = self._free(side)
+        return list(rows) if limit is None else list(islice(rows, limit))
+
+    def _free(self, side: Side) -> Iterator[Slice]:
+        """Levels with what is left of them, best first; used-up ones left out."""
+        skip = self._taken[side]
+        for price, size in self._levels(side):
+            left = size - skip
+            skip = max(skip - size, ZERO)
+            if left > 0:
+                yield price, left
+
+    def _levels(self, side: Side) -> Iterator[Slice]:
         best = self.best_against(side)
         spacing = max(self._tick, self._grid(self.price * _SPACING_RATIO, ROUND_FLOOR))
         step = spacing * side.sign
-        rows = ((best + step * level, self.size(level)) for level in range(count))
-        return [(price, size) for price, size in rows if price > 0]
+        for level in range(_LEVELS):
+            price = best + step * level
+            if price > 0:
+                yield price, self.size(level)
 
     def sweep(self, side: Side, quantity: Decimal, worst: Decimal | None) -> list[Slice]:
         """What an order of `quantity` would get down to the price `worst`, best level first."""
-        skip = self._taken[side]
         fills: list[Slice] = []
-        for price, size in self._levels(side, _LEVELS):
-            if worst is not None and (price - worst) * side.sign > 0:
+        for price, free in self._free(side):
+            if quantity <= 0 or (worst is not None and (price - worst) * side.sign > 0):
                 break
-            free = max(size - skip, ZERO)
-            skip = max(skip - size, ZERO)
             part = min(free, quantity)
-            if part > 0:
-                fills.append((price, part))
-                quantity -= part
-            if quantity <= 0:
-                break
+            fills.append((price, part))
+            quantity -= part
         return fills
 
     def take(self, side: Side, quantity: Decimal) -> None:

@@ -68,7 +68,7 @@ class DepthFeed:
         for name in streams:
             market = markets[name.symbol]
             told = self._told.get(name.text)
-            if not market.is_trading or (told and told.seen == market.book.updates):
+            if not market.is_trading or (told and told.seen == market.view):
                 continue
             self._ids[name.symbol] += 1
             if name.levels:
@@ -79,8 +79,7 @@ class DepthFeed:
     def _ladder(self, market: Market, taker: Side, limit: int | None = None) -> Ladder:
         quotes = self._quotes[market.symbol]
         return {
-            quotes.price(price): quotes.size(size)
-            for price, size in market.book.depth(taker, limit)
+            quotes.price(price): quotes.size(size) for price, size in market.ladder(taker, limit)
         }
 
     def _push_top(self, name: StreamName, market: Market, now: int) -> None:
@@ -106,7 +105,7 @@ class DepthFeed:
     ) -> None:
         last = self._ids[market.symbol]
         before = told.last_id or last - 1
-        told.last_id, told.seen = last, market.book.updates
+        told.last_id, told.seen = last, market.view
         self._hub.publish(
             name.text,
             {

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from core.domain.enums import Side
 from core.domain.money import ZERO
-from core.paper.book import BookModel
+from core.paper.book import BookModel, Slice
 from core.paper.margin import EIGHT_PLACES
 from core.paper.model import Contract
 from core.paper.records import AlgoOrder, Order, PositionSide
@@ -18,6 +18,7 @@ PERPETUAL_END_MS = 4_133_404_800_000
 class Market:
     """One symbol. `orders` rest in the book, `algos` wait for their trigger; both by id.
 
+    `touched` counts what our own orders did to the book.
     `close_only` is a contract about to leave: reduce-only orders alone are taken.
     Mark and index price equal the last feed price: the feed has one price only, and a made-up
     basis would trigger stops at prices nobody can check against the candles. A rehearsal may set
@@ -29,6 +30,7 @@ class Market:
     close_only: bool = False
     basis: Decimal = ZERO
     last_time_ms: int = 0
+    touched: int = 0
     last_quantity: Decimal = ZERO
     orders: dict[int, Order] = field(default_factory=dict)
     algos: dict[int, AlgoOrder] = field(default_factory=dict)
@@ -75,6 +77,23 @@ class Market:
     @property
     def index(self) -> Decimal:
         return self.book.price
+
+    def ladder(self, taker: Side, limit: int | None = None) -> list[Slice]:
+        """What an order of `taker` would meet, best first: the book with our own orders in it."""
+        own = [row for row in self.orders.values() if row.spec.side is taker.opposite]
+        if not own:
+            return self.book.depth(taker, limit)
+        levels = dict(self.book.depth(taker))
+        for row in own:
+            if row.spec.price:
+                levels[row.spec.price] = levels.get(row.spec.price, ZERO) + row.remaining
+        rows = sorted(levels.items(), key=lambda row: row[0] * taker.sign)
+        return rows if limit is None else rows[:limit]
+
+    @property
+    def view(self) -> int:
+        """Grows with every change of what the book shows."""
+        return self.book.updates + self.touched
 
     def resting_notional(self, side: Side, position_side: PositionSide) -> Decimal:
         """Notional of working orders that could enlarge a position."""

@@ -157,18 +157,18 @@ class MarketStream:
                 self._hub.publish(name.text, self._kline(name, kline, now, closed=True))
 
     def _book(self, market: Market, now: int) -> Row:
-        quotes, book = self._quotes[market.symbol], market.book
+        bid, ask = self._quotes[market.symbol].best()
         return {
             "e": "bookTicker",
-            "u": book.updates,
+            "u": market.view,
             "E": now,
             "T": market.last_time_ms,
             "s": market.symbol,
             "ps": market.symbol,
-            "b": quotes.price(book.bid),
-            "B": quotes.size(book.size(0)),
-            "a": quotes.price(book.ask),
-            "A": quotes.size(book.size(1)),
+            "b": bid[0],
+            "B": bid[1],
+            "a": ask[0],
+            "A": ask[1],
             "st": _UM,
         }
 
@@ -370,8 +370,8 @@ class MarketStream:
     def _push_books(self, streams: list[StreamName], now: int) -> None:
         for symbol in self._trading():
             market = self._exchange.markets[symbol]
-            if self._books_seen.get(symbol) != market.book.updates:
-                self._books_seen[symbol] = market.book.updates
+            if self._books_seen.get(symbol) != market.view:
+                self._books_seen[symbol] = market.view
                 for name in streams:
                     self._hub.publish(name.text, self._book(market, now))
 

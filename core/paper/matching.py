@@ -191,7 +191,9 @@ class Matcher:
         self._next_id += 1
         self.orders[order.order_id] = order
         self._by_client[spec.symbol, spec.client_id] = order
-        self._markets[spec.symbol].orders[order.order_id] = order
+        market = self._markets[spec.symbol]
+        market.orders[order.order_id] = order
+        market.touched += 1
         self.on_accept(order)
         self._events.order_changed(order, ExecutionType.NEW, None, now)
         return order
@@ -261,6 +263,7 @@ class Matcher:
                 position_side=spec.position_side,
             )
         )
+        self._markets[spec.symbol].touched += 1
         order.executed += quantity
         order.notional += price * quantity
         order.updated_ms = now
@@ -359,7 +362,9 @@ class Matcher:
         )
 
     def _retire(self, order: Order) -> None:
-        self._markets[order.spec.symbol].orders.pop(order.order_id, None)
+        market = self._markets[order.spec.symbol]
+        market.orders.pop(order.order_id, None)
+        market.touched += 1
         self._finished.append(order.order_id)
         if len(self._finished) > _HISTORY:
             old = self.orders.pop(self._finished.popleft())

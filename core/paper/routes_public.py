@@ -384,15 +384,15 @@ def _ticker_price(desk: Desk, params: Params) -> Body:
 
 def _book_ticker(desk: Desk, params: Params) -> Body:
     def row(market: Market) -> Row:
-        quotes, book = desk.quotes[market.symbol], market.book
+        bid, ask = desk.quotes[market.symbol].best()
         return {
             "symbol": market.symbol,
-            "bidPrice": quotes.price(book.bid),
-            "bidQty": quotes.size(book.size(0)),
-            "askPrice": quotes.price(book.ask),
-            "askQty": quotes.size(book.size(0)),
+            "bidPrice": bid[0],
+            "bidQty": bid[1],
+            "askPrice": ask[0],
+            "askQty": ask[1],
             "time": market.last_time_ms,
-            "lastUpdateId": book.updates,
+            "lastUpdateId": market.view,
         }
 
     return _one_or_all(desk, params, row)

@@ -1,5 +1,6 @@
 """Order book, public trades and the other market data a chart or a local book is built from."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -185,3 +186,63 @@ async def test_quiet_books_are_not_pushed_twice(venue: Venue) -> None:
         venue.tick("60020")
         third = await next_event(ws)
     assert third["pu"] == second["u"]
+
+
+async def test_our_own_orders_stand_in_the_book(venue: Venue) -> None:
+    order = {"symbol": BTC, "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
+    async with socket(venue, "/public/ws/btcusdc@depth@100ms") as ws:
+        await ws.receive_json(timeout=WAIT_S)  # the whole book
+        _, placed = await venue.call(
+            "POST", "/fapi/v1/order", **order, quantity="0.02", price="59999.8"
+        )
+        told = await ws.receive_json(timeout=WAIT_S)
+        assert (told["b"], told["a"]) == ([["59999.8", "0.020"]], [])
+        _, top = await venue.call("GET", "/fapi/v1/ticker/bookTicker", signed=False, symbol=BTC)
+        assert (top["bidPrice"], top["bidQty"]) == ("59999.8", "0.020")
+        _, book = await venue.call("GET", "/fapi/v1/depth", signed=False, symbol=BTC, limit=5)
+        assert book["bids"][0] == ["59999.8", "0.020"]
+        assert [Decimal(row[0]) for row in book["bids"]] == sorted(
+            (Decimal(row[0]) for row in book["bids"]), reverse=True
+        )
+        await venue.call("DELETE", "/fapi/v1/order", symbol=BTC, orderId=placed["orderId"])
+        gone = await ws.receive_json(timeout=WAIT_S)
+        while not gone["b"]:  # the snapshot before told nothing new
+            gone = await ws.receive_json(timeout=WAIT_S)
+        assert gone["b"] == [["59999.8", "0"]]
+
+
+async def test_an_order_adds_to_the_level_it_stands_on(venue: Venue) -> None:
+    path = {"signed": False, "symbol": BTC, "limit": 5}
+    _, before = await venue.call("GET", "/fapi/v1/depth", **path)
+    price, size = before["asks"][1]
+    order = {"symbol": BTC, "side": "SELL", "type": "LIMIT", "timeInForce": "GTC"}
+    await venue.call("POST", "/fapi/v1/order", **order, quantity="0.02", price=price)
+    _, after = await venue.call("GET", "/fapi/v1/depth", **path)
+    assert after["asks"][1] == [price, str(Decimal(size) + Decimal("0.020"))]
+    assert after["bids"] == before["bids"]
+
+
+async def test_what_was_taken_is_gone_from_the_book_until_the_next_move(venue: Venue) -> None:
+    path = {"signed": False, "symbol": BTC, "limit": 5}
+    _, before = await venue.call("GET", "/fapi/v1/depth", **path)
+    await venue.call(
+        "POST", "/fapi/v1/order", symbol=BTC, side="BUY", type="MARKET", quantity="0.02"
+    )
+    _, after = await venue.call("GET", "/fapi/v1/depth", **path)
+    price, size = before["asks"][0]
+    assert after["asks"][0] == [price, str(Decimal(size) - Decimal("0.020"))]
+    assert after["asks"][1:] == before["asks"][1:]
+    assert after["bids"] == before["bids"]
+    venue.tick("60000")
+    _, whole = await venue.call("GET", "/fapi/v1/depth", **path)
+    assert Decimal(whole["asks"][0][1]) > Decimal("0.02")
+
+
+async def test_the_tickers_show_the_top_of_the_book(venue: Venue) -> None:
+    async with socket(venue, "/public/ws/btcusdc@bookTicker") as ws:
+        venue.tick("60010")
+        event = await ws.receive_json(timeout=WAIT_S)
+    _, top = await venue.call("GET", "/fapi/v1/ticker/bookTicker", signed=False, symbol=BTC)
+    _, book = await venue.call("GET", "/fapi/v1/depth", signed=False, symbol=BTC, limit=5)
+    assert [event["b"], event["B"]] == [top["bidPrice"], top["bidQty"]] == book["bids"][0]
+    assert [event["a"], event["A"]] == [top["askPrice"], top["askQty"]] == book["asks"][0]
