@@ -17,6 +17,7 @@ import msgspec
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from core.paper.fault_names import NAMED
 from core.paper.faults import EventFault, FillFault, RestFault, TriggerFault
 from core.paper.limits import Security
 from core.paper.params import Params
@@ -31,6 +32,7 @@ REFERENCE = Path("docs/reference/paper_exchange.md")
 _MARKS = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _KEYS = {Security.NONE: "", Security.KEY: "key", Security.SIGNED: "signed"}
 _FAULTS = (RestFault, EventFault, TriggerFault, FillFault)
+_SHOWN = ("route", "phase", "delay_ms", "times", "event", "symbol")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -81,6 +83,17 @@ def faults() -> str:
     return _table(("rule", "fields", "meaning"), rows)
 
 
+def names() -> str:
+    """Ready rules, without the texts and codes that their meaning tells."""
+    rows = []
+    for name, each in NAMED.items():
+        shown = (
+            f"`{field}` = {value!r}" for field, value in each.fields.items() if field in _SHOWN
+        )
+        rows.append((f"`{name}`", f"`{each.rule.__name__}`", ", ".join(shown), each.meaning))
+    return _table(("name", "rule", "fields", "meaning"), rows)
+
+
 def actions() -> str:
     names = get_args(get_type_hints(ActionRequest)["action"])
     by_hand = get_args(get_type_hints(ManualRequest)["op"])
@@ -96,6 +109,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "methods": methods,
     "streams": streams,
     "faults": faults,
+    "names": names,
     "actions": actions,
 }
 

@@ -8,6 +8,7 @@ what a client must do with them: docs/invariants.md.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from random import Random
 from typing import Literal, TypeVar
 
@@ -24,7 +25,8 @@ class RestFault(msgspec.Struct, forbid_unknown_fields=True):
     executed and only its answer suffers. `drop` cuts the connection; otherwise `status` (with
     `code` and `msg`, or a raw `body`) replaces the answer; `delay_ms` comes first in both cases
     and may stand alone. With `nth` n the first n - 1 matching requests are spared; `params` must
-    all be in the request. `name` is the operator's own word for the rule.
+    all be in the request, a value equal or of the pattern (`abc-*`). `name` is the name of a ready
+    rule, or the operator's own word.
     """
 
     route: str
@@ -91,6 +93,11 @@ _Fault = TypeVar("_Fault", RestFault, EventFault, TriggerFault, FillFault)
 _AS_IS = Delivery()
 
 
+def _fits(value: str | None, wanted: str) -> bool:
+    """Equal, or of the shell pattern `wanted`."""
+    return value is not None and (value == wanted or fnmatchcase(value, wanted))
+
+
 class FaultPlan:
     """Rules in force. Empty at the start; not consulted further when empty."""
 
@@ -101,6 +108,16 @@ class FaultPlan:
         self.triggers: list[TriggerFault] = []
         self.fills: list[FillFault] = []
         self.fired = 0
+
+    def add(self, rule: RestFault | EventFault | TriggerFault | FillFault) -> None:
+        if isinstance(rule, RestFault):
+            self.rest.append(rule)
+        elif isinstance(rule, EventFault):
+            self.events.append(rule)
+        elif isinstance(rule, TriggerFault):
+            self.triggers.append(rule)
+        else:
+            self.fills.append(rule)
 
     def clear(self) -> None:
         self.rest.clear()
@@ -117,7 +134,7 @@ class FaultPlan:
             lambda rule: (
                 rule.route in (route, ANY)
                 and rule.phase == phase
-                and rule.params.items() <= given.items()
+                and all(_fits(given.get(name), text) for name, text in rule.params.items())
             ),
         )
 

@@ -1,8 +1,8 @@
 """Rehearsal routes of the paper exchange under `/paper/` (floor 2c); absent unless enabled.
 
-`/paper/faults` (GET, POST, DELETE) plans misfortune, `/paper/action` (POST) causes it now, and
-`/paper/manual` (POST) trades as the account's owner would from the phone: no signature, ids in the
-exchange's own style.
+`/paper/faults` (GET, POST, DELETE) plans misfortune, `/paper/faults/names` (GET) tells the ready
+kinds, `/paper/action` (POST) causes it now, and `/paper/manual` (POST) trades as the account's
+owner would from the phone: no signature, ids in the exchange's own style.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +16,7 @@ from core.domain.money import ZERO
 from core.paper import wire
 from core.paper.errors import ApiError, refuse
 from core.paper.exchange import PaperExchange
+from core.paper.fault_names import NAMED, named_rule
 from core.paper.faults import EventFault, FaultPlan, FillFault, RestFault, TriggerFault
 from core.paper.limits import RateLimits
 from core.paper.market_stream import MarketStream
@@ -27,12 +28,13 @@ from core.paper.user_stream import UserStream
 
 
 class FaultRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Rules to add to the plan."""
+    """Rules to add to the plan; `named` are ready ones: a `name` and the fields to change."""
 
     rest: list[RestFault] = []
     events: list[EventFault] = []
     triggers: list[TriggerFault] = []
     fills: list[FillFault] = []
+    named: list[dict[str, object]] = []
 
 
 class ActionRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -107,6 +109,7 @@ class Admin:
         self._tick = tick
         self._routes: Mapping[tuple[str, str], Callable[[str], object]] = {
             ("GET", "/paper/faults"): self._list_faults,
+            ("GET", "/paper/faults/names"): self._list_names,
             ("POST", "/paper/faults"): self._add_faults,
             ("DELETE", "/paper/faults"): self._clear_faults,
             ("POST", "/paper/action"): self._act,
@@ -135,12 +138,17 @@ class Admin:
             "fired": plan.fired,
         }
 
+    def _list_names(self, _body: str) -> object:
+        return {
+            name: {"rule": each.rule.__name__, "meaning": each.meaning, **each.fields}
+            for name, each in NAMED.items()
+        }
+
     def _add_faults(self, body: str) -> object:
         wish = msgspec.json.decode(body, type=FaultRequest)
-        self._faults.rest.extend(wish.rest)
-        self._faults.events.extend(wish.events)
-        self._faults.triggers.extend(wish.triggers)
-        self._faults.fills.extend(wish.fills)
+        ready = [named_rule(each) for each in wish.named]
+        for rule in (*wish.rest, *wish.events, *wish.triggers, *wish.fills, *ready):
+            self._faults.add(rule)
         return self._list_faults(body)
 
     def _clear_faults(self, body: str) -> object:

@@ -46,6 +46,8 @@ _KEEPALIVE_S = 3600.0
 _SHUTDOWN_S = 2.0
 _KEY_CHECK_S = 60.0
 _JSON = "application/json"
+_HERE = (None, "", "127.0.0.1", "::1")
+"""Who may rehearse: this machine, and a listener of tests, which knows no addresses."""
 _API_PREFIXES = ("/fapi/", "/sapi/", "/paper/")
 
 
@@ -289,7 +291,7 @@ class PaperServer:
         if not path.startswith(_API_PREFIXES) and "Upgrade" in request.headers:
             return await self._sockets.serve(request)
         body = (await request.read()).decode("utf-8", "replace")
-        if self._admin is not None and path.startswith("/paper/"):
+        if self._admin is not None and path.startswith("/paper/") and request.remote in _HERE:
             return self._admin.serve(request.method, path, body)
         name = f"{request.method} {path}"
         self.requests[name] += 1
