@@ -110,8 +110,9 @@ class Matcher:
     def _take(self, order: Order, fills: list[Slice]) -> None:
         """Fill along the levels, meeting our own orders where they stand between them."""
         book = self._markets[order.spec.symbol].book
+        own = deque(self._own_in_reach(order.spec))
         for price, quantity in fills:
-            self._meet_own(order, price)
+            self._meet_own(order, own, price)
             if not order.state.is_open:
                 return
             wanted = min(quantity, order.remaining)
@@ -121,8 +122,7 @@ class Matcher:
                 self.execute(order, price, part, maker=False)
             if part < wanted and order.state.is_open:
                 self.finish(order, OrderState.EXPIRED, Expiry.REDUCE_ONLY)
-        if order.state.is_open:
-            self._meet_own(order, None)
+        self._meet_own(order, own, None)
 
     def _takeable(self, market: Market, spec: OrderSpec, quantity: Decimal) -> list[Slice]:
         return market.book.sweep(spec.side, quantity, self._worst(market, spec))
@@ -136,19 +136,14 @@ class Matcher:
 
     # --- our own orders --------------------------------------------------------------------------
 
-    def _own_in_reach(self, spec: OrderSpec, level: Decimal | None = None) -> list[Order]:
-        """Our resting orders an incoming one would trade with, best first.
-
-        With a `level` those that stand before it: at the same price the others queue first.
-        """
+    def _own_in_reach(self, spec: OrderSpec) -> list[Order]:
+        """Our resting orders an incoming one could trade with, best first."""
         market = self._markets[spec.symbol]
-        sign = spec.side.sign
-        edge = self._worst(market, spec) if level is None else level
+        sign, edge = spec.side.sign, self._worst(market, spec)
         rows = [
             row
             for row in market.orders.values()
-            if row.spec.side is spec.side.opposite
-            and ((row.spec.price - edge) * sign < 0 or (level is None and row.spec.price == edge))
+            if row.spec.side is spec.side.opposite and (row.spec.price - edge) * sign <= 0
         ]
         return sorted(rows, key=lambda row: row.spec.price * sign)
 
@@ -157,23 +152,30 @@ class Matcher:
         own = sum((row.remaining for row in self._own_in_reach(spec)), ZERO)
         return own + sum(size for _, size in fills) >= spec.quantity
 
-    def _meet_own(self, taker: Order, level: Decimal | None) -> None:
-        """Self-trade prevention: the mode of the incoming order decides who expires."""
-        for maker in self._own_in_reach(taker.spec, level):
-            if not taker.state.is_open:
+    def _meet_own(self, taker: Order, own: deque[Order], level: Decimal | None) -> None:
+        """Self-trade prevention: the mode of the incoming order decides who expires.
+
+        `own` is used up to the `level`, at which the others queue first; None means all of it.
+        """
+        sign = taker.spec.side.sign
+        while own and taker.state.is_open:
+            if level is not None and (own[0].spec.price - level) * sign >= 0:
                 return
-            if not maker.state.is_open:
-                continue  # ended by what the one before it did to the position
-            mode = taker.spec.stp_mode
-            if mode is StpMode.NONE or taker.spec.tif not in _STP_TIF:
-                self._trade_with_own(taker, maker)
-                continue
-            if mode is not StpMode.EXPIRE_TAKER:
-                self.finish(maker, OrderState.EXPIRED_IN_MATCH, Expiry.SELF_TRADE)
-            if mode is not StpMode.EXPIRE_MAKER:
-                at_once = taker.spec.tif is TimeInForce.IOC
-                why = Expiry.IOC_SELF_TRADE if at_once else Expiry.SELF_TRADE
-                self.finish(taker, OrderState.EXPIRED_IN_MATCH, why)
+            maker = own.popleft()
+            if maker.state.is_open:  # not ended by what the one before did to the position
+                self._meet_one(taker, maker)
+
+    def _meet_one(self, taker: Order, maker: Order) -> None:
+        mode = taker.spec.stp_mode
+        if mode is StpMode.NONE or taker.spec.tif not in _STP_TIF:
+            self._trade_with_own(taker, maker)
+            return
+        if mode is not StpMode.EXPIRE_TAKER:
+            self.finish(maker, OrderState.EXPIRED_IN_MATCH, Expiry.SELF_TRADE)
+        if mode is not StpMode.EXPIRE_MAKER:
+            at_once = taker.spec.tif is TimeInForce.IOC
+            why = Expiry.IOC_SELF_TRADE if at_once else Expiry.SELF_TRADE
+            self.finish(taker, OrderState.EXPIRED_IN_MATCH, why)
 
     def _trade_with_own(self, taker: Order, maker: Order) -> None:
         """Nothing prevents it: both fill at the resting order's price."""
