@@ -190,7 +190,7 @@ class Application:
             self._say("start", "INFO", line)
         for note in self._source.notes if self._source is not None else ():
             self._say("prices", "WARNING", note)
-        memory.audit.write(card.record())
+        memory.note(card.record())
 
     async def _trade(self, access: VenueAccess, memory: Memory) -> ExitCode:
         self._listen(memory)
@@ -316,7 +316,7 @@ class Application:
             Stage("client", trading.client.close, total * 0.1),
         ]
         await run_stages(stages, total_s=total, clock=self._clock, report=self._stage_ended)
-        memory.audit.write({"action": "stop", "reason": self._stop_reason or "start failed"})
+        memory.note({"action": "stop", "reason": self._stop_reason or "start failed"})
 
     async def _hang_up(self) -> None:
         if self._phone is not None:

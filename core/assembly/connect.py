@@ -212,7 +212,7 @@ class _Builder:
             orders=orders,
             market=market,
             manager=SymbolManager.from_config(self.config, self.clock),
-            audit=self.memory.audit,
+            note=self.memory.note,
             log=self.memory.log.log_event,
             clock=self.clock,
         )

@@ -1,5 +1,6 @@
 """What the daemon writes down (floor 7): logs, audit, database; opened and closed together."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from pydantic import SecretStr
 from core.audit_logger import AuditBroken, AuditLogger
 from core.config import TradingConfig
 from core.domain.errors import ConfigError, StorageError
-from core.domain.ports import Clock
+from core.domain.ports import Clock, JsonValue
 from core.kernel.redaction import Redactor
 from core.storage.audit_verify import verify
 from core.storage.database import Database, open_database
@@ -30,6 +31,14 @@ class Memory:
     journal: Journal
     mended: str = ""
     """What was made anew because the database was damaged, in one line; empty when it was sound."""
+
+    def note(self, payload: Mapping[str, JsonValue]) -> None:
+        """Put into the audit log what nothing waits for: a disk that fails is told, and whoever
+        wanted to say it goes on (INV-08, INV-16)."""
+        try:
+            self.audit.write(payload)
+        except StorageError as error:
+            self.log.log_event("storage", "CRITICAL", f"not recorded: {error}")
 
     async def close(self) -> None:
         """Write what waits and close in the order in which the parts need one another."""

@@ -195,7 +195,7 @@ class Trading:
         now_ms, free = self.clock.now_ms(), self.orders.account.available(quote) or ZERO
         self.recorder.note_equity(now_ms, quote, wallet, open_result, free, len(positions))
         if audited:
-            self.memory.audit.write(
+            self.memory.note(
                 {
                     "action": "account.equity",
                     "at_ms": now_ms,

@@ -1,11 +1,12 @@
 """The symbols traded now (floor 7): asks the exchange, lets SymbolManager choose, tells."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 
 from core.config import TradingConfig
 from core.domain.errors import VenueError
 from core.domain.money import ZERO
-from core.domain.ports import AuditPort, Clock
+from core.domain.ports import Clock, JsonValue
 from core.exchange.market_data import MarketData
 from core.exchange_client import OptimizedExchangeClient
 from core.observe.narrator import LogEvent
@@ -26,7 +27,7 @@ class Universe:
         orders: OrderManager,
         market: MarketData,
         manager: SymbolManager,
-        audit: AuditPort,
+        note: Callable[[Mapping[str, JsonValue]], None],
         log: LogEvent,
         clock: Clock,
     ) -> None:
@@ -35,7 +36,7 @@ class Universe:
         self._orders = orders
         self._market = market
         self._manager = manager
-        self._audit = audit
+        self._note = note
         self._log = log
         self._clock = clock
 
@@ -61,7 +62,7 @@ class Universe:
     def _tell(self, symbols: tuple[str, ...], skipped: int) -> None:
         names = ", ".join(symbol.split("/")[0] for symbol in symbols) or "none"
         self._log("symbols", "INFO", f"{len(symbols)} traded: {names}; {skipped} skipped")
-        self._audit.write({"action": "symbols", "traded": list(symbols), "skipped": skipped})
+        self._note({"action": "symbols", "traded": list(symbols), "skipped": skipped})
 
     async def rotate(self) -> None:
         """Look every minute whether the choice is due."""
