@@ -1,6 +1,7 @@
 """Same seed, same requests: the same bytes, in one process and in another.
 
-Run as a script it prints the digest of one account's life, for comparison across processes.
+Run as a script it prints two digests for comparison across processes: of one account's life, and of
+every byte that a server sent in an hour.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from random import Random
 
 from paper_kit import ADA, BTC, TETHER, Bench, Recorder
 from test_paper_coins import KINDS, SYMBOLS, play
+from test_paper_day import lived as an_hour
 
 from core.domain.enums import ExecutionType, Side
 from core.paper import wire
@@ -90,6 +92,10 @@ def lived(seed: int) -> tuple[str, set[object]]:
     return frames.digest.hexdigest(), frames.kinds
 
 
+def digests() -> str:
+    return f"{lived(3)[0]} {an_hour(3, 1).frames.hexdigest()}"
+
+
 def test_two_exchanges_give_the_same_bytes() -> None:
     first, kinds = lived(3)
     assert lived(3)[0] == first
@@ -99,7 +105,7 @@ def test_two_exchanges_give_the_same_bytes() -> None:
 
 def test_two_processes_with_other_hash_seeds_give_the_same_bytes() -> None:
     """No set or hash decides an order of things."""
-    found = {lived(3)[0]}
+    found = {digests()}
     for hash_seed in ("1", "2"):
         paths = os.pathsep.join((str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)))
         env = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": paths}
@@ -117,4 +123,4 @@ def test_two_processes_with_other_hash_seeds_give_the_same_bytes() -> None:
 
 
 if __name__ == "__main__":
-    print(lived(3)[0])
+    print(digests())
