@@ -159,9 +159,9 @@ class OrderManager:
         """No new entry from now on; exits stay active."""
         self._stopping = True
 
-    def hold_entries(self, denial: Denial | None) -> None:
-        """No entry for this reason until told None; exits stay active."""
-        self._throttle.hold(denial)
+    def hold_entries(self, who: str, denial: Denial | None) -> None:
+        """No entry for this reason until `who` tells None; exits stay active."""
+        self._throttle.hold(who, denial)
 
     async def wait_reconciled(self, timeout: float) -> bool:
         """True when the first reconcile with a live stream has succeeded within `timeout` s."""

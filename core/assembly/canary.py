@@ -4,19 +4,21 @@ A changed exchange shows itself as silence: a stream that connects, acknowledges
 nothing. The order route and the key are proved by the preflight's test order, plain and conditional
 order lists by the first reconcile. What is left are the streams. The user stream is asked for an
 echo that costs nothing: the leverage of one idle symbol is moved by one and back, which the
-exchange must tell as ACCOUNT_CONFIG_UPDATE; a market stream that flows counts as proved when it is
-the source of prices. Until both have spoken the start waits, and nothing is entered.
+exchange must tell as ACCOUNT_CONFIG_UPDATE; until it has, the start waits. The market streams prove
+themselves by flowing; where they have not after a while, entries are held until they do. Later on
+REST takes over from a stream that falls silent.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
 
-from core.domain.enums import Severity, StreamState
-from core.domain.errors import RetryLater, VenueError
+from core.domain.enums import DenyReason, Severity, StreamState
+from core.domain.errors import RetryLater
 from core.domain.facts import Alert
 from core.domain.ports import Clock
 from core.exchange.market_data import MarketData
 from core.exchange_client import OptimizedExchangeClient
+from core.oms.throttle import Denial
 from core.order_manager import OrderManager
 from core.ws_client import UserDataStreamManager
 
@@ -24,11 +26,12 @@ ECHO_S = 5.0
 """How long the exchange has to tell what was just changed, seconds."""
 FLOW_S = 20.0
 """How long the market streams have to deliver, seconds; mark prices come every three."""
-_LOOK_S = 0.1
+_LOOK_S = 0.5
+_NAME = "canary"
 
 
 class Canary:
-    """`sing` returns when every stream has proved that it delivers.
+    """`sing` asks the user stream for an echo, `listen` waits for the market streams to flow.
 
     `streamed` is False where prices come by REST polling on purpose.
     """
@@ -51,18 +54,11 @@ class Canary:
         self._streamed = streamed
         self._clock = clock
         self._publish = publish
-        self._echoed = False
         self._told: dict[str, None] = {}
 
     async def sing(self, symbols: tuple[str, ...], leverage: int) -> None:
-        """Raises RetryLater naming the silent stream; other VenueErrors are the exchange's."""
-        if not self._echoed:
-            await self._hear_user_stream(symbols, leverage)
-            self._echoed = True
-        if self._streamed:
-            await self._hear_market_stream()
-
-    async def _hear_user_stream(self, symbols: tuple[str, ...], leverage: int) -> None:
+        """Return when the user stream has told a change. RetryLater names its silence; other
+        VenueErrors are the exchange's."""
         symbol = await self._idle(symbols)
         if symbol is None:
             return  # every symbol holds a position: orders of ours will show the echo
@@ -74,11 +70,23 @@ class Canary:
                     await told.wait()
         except TimeoutError:
             await self._stream.reconnect("no echo of a change of leverage")
-            raise self._silent(
-                "user stream", f"no echo within {ECHO_S:g} s of {symbol}'s leverage {other}x"
-            ) from None
+            text = f"user stream connected but silent: no echo of {symbol}'s leverage {other}x"
+            self._tell("user stream", f"{text} within {ECHO_S:g} s")
+            raise RetryLater(text) from None
         finally:
             await self._orders.prepare_symbol(symbol, leverage)
+
+    async def listen(self) -> None:
+        """Return when the market streams flow; entries are held while they should and do not."""
+        began = self._clock.monotonic()
+        while self._streamed and self._market.state is not StreamState.LIVE:
+            silent = self._clock.monotonic() - began
+            if silent >= FLOW_S:
+                numbers = {"seconds": f"{silent:.0f}"}
+                self._orders.hold_entries(_NAME, Denial(DenyReason.STREAM_SILENT, numbers))
+                self._tell("market streams", f"market streams delivered nothing in {FLOW_S:g} s")
+            await self._clock.sleep(_LOOK_S)
+        self._orders.hold_entries(_NAME, None)
 
     async def _idle(self, symbols: Iterable[str]) -> str | None:
         """A symbol whose leverage nobody's position depends on."""
@@ -86,16 +94,8 @@ class Canary:
         busy = self._orders.busy_symbols()
         return next((name for name in symbols if name not in held and name not in busy), None)
 
-    async def _hear_market_stream(self) -> None:
-        deadline = self._clock.monotonic() + FLOW_S
-        while self._market.state is not StreamState.LIVE:
-            if self._clock.monotonic() >= deadline:
-                raise self._silent("market streams", f"nothing delivered in {FLOW_S:g} s")
-            await self._clock.sleep(_LOOK_S)
-
-    def _silent(self, what: str, detail: str) -> VenueError:
-        text = f"start-up canary: {what} connected but silent: {detail}; no entries until it speaks"
-        if text not in self._told:
-            self._told[text] = None
+    def _tell(self, what: str, text: str) -> None:
+        if what not in self._told:
+            self._told[what] = None
+            text = f"start-up canary: {text}; no entries until it speaks"
             self._publish(Alert(Severity.CRITICAL, f"canary:{what}", text, self._clock.now_ms()))
-        return RetryLater(text)

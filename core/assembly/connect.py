@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from core.assembly.bans import BanMemory
 from core.assembly.canary import Canary
@@ -239,7 +240,7 @@ class _Builder:
             (self.config.data_dir, self.config.logs_dir),
             self.config.min_free_disk,
             probe=self.free_space,
-            hold=orders.hold_entries,
+            hold=partial(orders.hold_entries, "disk"),
             clock=self.clock,
             publish=self.dispatcher.publish,
         )

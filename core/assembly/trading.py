@@ -118,7 +118,7 @@ class Trading:
         self.market.start(self.universe.symbols)
         await self._wait_ready(give_up_s)
         await wait_for(
-            "the streams to prove themselves",
+            "an echo on the user stream",
             lambda: self.canary.sing(self.universe.symbols, self.config.leverage_default),
             clock=self.clock,
             backoff=self.backoff,
@@ -128,6 +128,7 @@ class Trading:
         self.ready = True
         self.supervisor.spawn("rotation", self.universe.rotate, _FOREVER)
         self.supervisor.spawn("snapshots", self._snapshots, _FOREVER)
+        self.supervisor.spawn("canary", self.canary.listen)
         self.supervisor.spawn("disk space", self.disk.run, _FOREVER)
         self._say("start", "INFO", f"ready: {len(self.universe.symbols)} symbols")
 

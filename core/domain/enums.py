@@ -303,6 +303,7 @@ class DenyReason(StrEnum):
     REPEATED_ENTRY = "repeated_entry"
     CLOSE_ONLY = "close_only"
     DISK_FULL = "disk_full"
+    STREAM_SILENT = "stream_silent"
     CONTRACT_RULES = "contract_rules"
     ORDER_RATIO = "order_ratio"
     NOT_REDUCING = "not_reducing"

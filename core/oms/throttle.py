@@ -114,7 +114,7 @@ class Throttle:
         self._entries: deque[SentEntry] = deque(maxlen=_REMEMBERED)
         self._requests: OrderedDict[str, int] = OrderedDict()
         self._denied: dict[str, int] = {}
-        self._held: Denial | None = None
+        self._held: dict[str, Denial] = {}
 
     @property
     def memory_ms(self) -> int:
@@ -154,14 +154,22 @@ class Throttle:
             )
         return None
 
-    def hold(self, denial: Denial | None) -> None:
-        """Keep every entry back for this reason until told None; exits are not touched."""
-        self._held = denial
+    def hold(self, who: str, denial: Denial | None) -> None:
+        """Keep every entry back for this reason until `who` tells None; exits are not touched."""
+        if denial is None:
+            self._held.pop(who, None)
+        else:
+            self._held[who] = denial
+
+    @property
+    def _hold(self) -> Denial | None:
+        return next(iter(self._held.values()), None)
 
     def blocked(self) -> str:
         """Why no entry at all may leave at this moment; empty when one may."""
-        if self._held is not None:
-            return self._held.text
+        held = self._hold
+        if held is not None:
+            return held.text
         used = self._last_minute()
         most = self._limits.entries_per_minute
         return f"{used} entries in the last minute, limit {most}" if used >= most else ""
@@ -185,8 +193,9 @@ class Throttle:
         approved = self._approved.get(intent.intent_id)
         if approved is None or not _matches(approved, intent):
             return Denial(DenyReason.NOT_APPROVED, {"intent": intent.intent_id})
-        if self._held is not None:
-            return self._held
+        held = self._hold
+        if held is not None:
+            return held
         denial = self._judge_contract(intent.symbol) or self._judge_rate(intent)
         if denial is not None:
             return denial

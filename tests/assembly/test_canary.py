@@ -121,17 +121,28 @@ def test_a_refused_change_is_the_exchanges_word(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
-def test_silent_market_streams_hold_the_start(tmp_path: Path) -> None:
+def test_silent_market_streams_hold_entries_until_they_flow(tmp_path: Path) -> None:
     async def story(cage: Cage) -> None:
         freezing = asyncio.ensure_future(keep_silent(cage.world))
-        began = cage.world.clock.monotonic()
-        error = await cage.sing()
-        assert "market streams connected but silent" in str(error)
-        assert cage.world.clock.monotonic() - began >= FLOW_S
+        listening = asyncio.ensure_future(cage.canary.listen())
+        await cage.world.clock.sleep(FLOW_S - 1)
+        assert cage.daemon.orders.entries_blocked() == ""
+        await cage.world.clock.sleep(3)
+        assert cage.daemon.orders.entries_blocked().startswith("stream_silent: seconds=2")
+        assert [alert.key for alert in cage.alerts] == ["canary:market streams"]
         freezing.cancel()
-        assert await cage.sing() is None, "they are dropped for their silence and flow again"
+        await listening
+        assert cage.daemon.orders.entries_blocked() == "", "dropped for silence, they flow again"
 
     play(tmp_path, story, use_streams=True)
+
+
+def test_polled_prices_have_no_stream_to_prove(tmp_path: Path) -> None:
+    async def story(cage: Cage) -> None:
+        await cage.canary.listen()
+        assert cage.daemon.orders.entries_blocked() == ""
+
+    play(tmp_path, story)
 
 
 async def keep_silent(world: World) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def gate(daemon: Daemon, world: World, disk: Disk) -> DiskSpace:
         (world.folder,),
         LEAST,
         probe=disk,
-        hold=daemon.orders.hold_entries,
+        hold=partial(daemon.orders.hold_entries, "disk"),
         clock=world.machine,
         publish=daemon.dispatcher.publish,
     )
