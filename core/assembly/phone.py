@@ -6,6 +6,7 @@ stays away.
 """
 
 import importlib
+import platform
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -66,7 +67,9 @@ def open_phone(
     if config.telegram_token is not None:
         base_url = None if config.telegram_api_url is None else str(config.telegram_api_url)
         token = config.telegram_token.get_secret_value()
-        wire = importlib.import_module("tgbot.wire").Wire(token, base_url, surroundings.phone)
+        wire = importlib.import_module("tgbot.wire").Wire(
+            token, base_url, clock, surroundings.phone
+        )
     build = importlib.import_module("tgbot.build")
     ground = build.Ground(
         clock,
@@ -76,6 +79,7 @@ def open_phone(
         log,
         redactor.redact_text,
         config.data_dir / "telegram.json",
+        platform.node() if surroundings.phone is None else "simulation",
         surroundings.phone,
     )
     views = build.Views(

@@ -11,6 +11,8 @@ import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from html.parser import HTMLParser
 from typing import Any
 
@@ -85,7 +87,8 @@ class Shown:
 
 @dataclass
 class Fault:
-    """The next `times` calls of `method` (`*` is any) end this way. Status 0 cuts the line."""
+    """The next `times` calls of `method` (`*` is any) end this way. Status 0 cuts the line, 200
+    answers `text` as it is."""
 
     method: str
     status: int
@@ -153,16 +156,18 @@ class BotApi:
         data = await _parameters(request)
         try:
             self._maybe_fault(method, request)
-            return web.json_response({"ok": True, "result": await self._result(request, data)})
+            body: dict[str, Any] = {"ok": True, "result": await self._result(request, data)}
+            status = 200
         except _Refused as error:
-            body: dict[str, Any] = {
-                "ok": False,
-                "error_code": error.status,
-                "description": error.text,
-            }
+            if error.status == 200:
+                return web.Response(text=error.text)
+            body = {"ok": False, "error_code": error.status, "description": error.text}
+            status = error.status
             if error.retry_after:
                 body["parameters"] = {"retry_after": error.retry_after}
-            return web.json_response(body, status=error.status)
+        now = self.clock.now_ms() // 1_000
+        date = format_datetime(datetime.fromtimestamp(now, UTC), usegmt=True)
+        return web.json_response(body, status=status, headers={"Date": date})
 
     async def _result(self, request: web.Request, data: dict[str, Any]) -> Any:
         if request.match_info["token"] != self.token:

@@ -18,6 +18,13 @@ _NOISE = re.compile(rb"(?:Date|Sec-WebSocket-Key|Sec-WebSocket-Accept): [^\r]*\r
 _HANDSHAKES = (b"GET ", b"HTTP/1.1 ")
 
 
+def bare(link: str, from_client: bool, data: bytes) -> bytes:  # noqa: FBT001 - as OnChunk
+    """Bytes of the wire without what comes from the machine and not from the run."""
+    if data.startswith(_HANDSHAKES):
+        return _NOISE.sub(b"", data)
+    return b"%d" % len(data) if from_client and link != REST else data
+
+
 class Trace:
     """Feed it with `chunk` (a `memory_network.OnChunk`), `note` and `audit`; read `digest`."""
 
@@ -28,11 +35,7 @@ class Trace:
 
     def chunk(self, link: str, from_client: bool, data: bytes) -> None:  # noqa: FBT001 - OnChunk
         self.chunks += 1
-        head = data.startswith(_HANDSHAKES)
-        if from_client and link != REST and not head:
-            data = b"%d" % len(data)
-        elif head:
-            data = _NOISE.sub(b"", data)
+        data = bare(link, from_client, data)
         self._hash.update(f"{self._time():.9f}|{link}|{from_client:d}|".encode())
         self._hash.update(data)
 

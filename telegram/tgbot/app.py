@@ -6,7 +6,6 @@ sending needs no polling. All work runs in supervised tasks, nothing here is awa
 """
 
 import asyncio
-import platform
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -129,14 +128,14 @@ class TelegramBot:
         supervisor: Supervisor,
         chance: Chance,
         log: LogEvent,
-        instance: str,
+        here: str,
     ) -> None:
         self._parts = parts
         self._dispatcher = dispatcher
         self._clock = clock
         self._supervisor = supervisor
         self._log = log
-        self._here = f"{instance} on {platform.node()}"
+        self._here = here
         self._backoff = Backoff(chance.stream("telegram poll"), base=1.0, cap=60.0)
         self._trouble = Trouble(self._say, clock)
         self._tasks: list[asyncio.Task[None]] = []

@@ -32,8 +32,9 @@ _ROUTE_PAUSE_CAP_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What the notifier stands on. `state_path` is its memory across restarts, `redact` takes the
-    secrets out of a text (INV-12), `connector` replaces TCP to Slack."""
+    """What the notifier stands on. `state_path` is its memory across restarts, `host` the name of
+    this machine, `redact` takes the secrets out of a text (INV-12), `connector` replaces TCP to
+    Slack."""
 
     clock: Clock
     supervisor: Supervisor
@@ -42,6 +43,7 @@ class Ground:
     log: LogEvent
     redact: Callable[[str], str]
     state_path: Path
+    host: str
     connector: ConnectorFactory | None = None
 
 
@@ -80,6 +82,10 @@ class _Builder:
     def _tell(self, level: str, line: str) -> None:
         self._ground.log("alerts", level, line)
 
+    @property
+    def _here(self) -> str:
+        return f"{self._config.instance_id} on {self._ground.host}"
+
     def build(self, wire: Wire | None) -> Notifier:
         ground, config = self._ground, self._config
         second = self._second_routes()
@@ -115,7 +121,7 @@ class _Builder:
             dispatcher=ground.dispatcher,
             clock=ground.clock,
             supervisor=ground.supervisor,
-            instance=config.instance_id,
+            here=self._here,
         )
 
     def _bot(
@@ -159,7 +165,7 @@ class _Builder:
             supervisor=ground.supervisor,
             chance=ground.chance,
             log=ground.log,
-            instance=self._config.instance_id,
+            here=self._here,
         )
 
     def _outbox(self, wire: Wire) -> Outbox:

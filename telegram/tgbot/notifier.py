@@ -5,7 +5,6 @@ once, and `stop` gives the last messages a few seconds.
 """
 
 import asyncio
-import platform
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,7 +47,7 @@ class Notifier:
         dispatcher: Dispatcher,
         clock: Clock,
         supervisor: Supervisor,
-        instance: str,
+        here: str,
     ) -> None:
         self.desk = desk
         self.bot = routes.bot
@@ -57,7 +56,7 @@ class Notifier:
         self._dispatcher = dispatcher
         self._clock = clock
         self._supervisor = supervisor
-        self._here = f"{instance} on {platform.node()}"
+        self._here = here
         self._tasks: list[asyncio.Task[None]] = []
 
     def set_order_manager(self, orders: HoldsPositions) -> None:

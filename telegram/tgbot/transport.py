@@ -8,6 +8,7 @@ import hashlib
 import json
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,7 @@ from telegram import Update
 from telegram.error import NetworkError, TelegramError, TimedOut
 from telegram.request import BaseRequest, RequestData
 
+from core.domain.ports import Clock
 from core.exchange.gateway import ConnectorFactory
 
 ANSWER_S = 10.0
@@ -24,11 +26,17 @@ CONNECT_S = 5.0
 
 class AiohttpRequest(BaseRequest):
     """One session, made at the first request. `connector` None is TCP; proxies come from the
-    environment, as they do for most programs."""
+    environment, as they do for most programs.
 
-    __slots__ = ("_connector", "_session")
+    `ahead_ms` is how far the service's clock was ahead of ours in its last answer: a machine whose
+    clock is wrong must not take a fresh command for an old one.
+    """
 
-    def __init__(self, connector: ConnectorFactory | None) -> None:
+    __slots__ = ("_clock", "_connector", "_session", "ahead_ms")
+
+    def __init__(self, clock: Clock, connector: ConnectorFactory | None) -> None:
+        self._clock = clock
+        self.ahead_ms = 0
         self._connector = connector
         self._session: aiohttp.ClientSession | None = None
 
@@ -63,11 +71,19 @@ class AiohttpRequest(BaseRequest):
             async with self._session.request(
                 method, url, data=_body(request_data), timeout=limit
             ) as answer:
+                self._compare_clocks(answer.headers.get("Date", ""))
                 return answer.status, await answer.read()
         except TimeoutError:
             raise TimedOut("no answer in time") from None
         except (aiohttp.ClientError, OSError) as error:
             raise NetworkError(_words(error)) from None
+
+    def _compare_clocks(self, date: str) -> None:
+        try:
+            theirs = parsedate_to_datetime(date).timestamp()
+        except (ValueError, TypeError):
+            return  # no date, or none that can be read
+        self.ahead_ms = round(theirs * 1_000) - self._clock.now_ms()
 
     def _open(self, url: str) -> aiohttp.ClientSession:
         if self._connector is not None:
@@ -101,9 +117,12 @@ _HEADERS = {"User-Agent": BaseRequest.USER_AGENT}
 
 def _words(error: Exception) -> str:
     """The reason without the address, which holds the token."""
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    reason = cause.strerror if isinstance(cause, OSError) else None
-    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorError):
+        reason = error.os_error.strerror
+        return f"cannot connect ({reason})" if reason else "cannot connect"
+    if isinstance(error, aiohttp.ServerDisconnectedError | OSError):
+        return "the connection was lost"
+    return type(error).__name__
 
 
 def _body(data: RequestData | None) -> "dict[str, str] | aiohttp.MultipartWriter | None":

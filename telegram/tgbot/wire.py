@@ -31,6 +31,7 @@ from telegram.error import (
 )
 from telegram.warnings import PTBDeprecationWarning
 
+from core.domain.ports import Clock
 from core.exchange.gateway import ConnectorFactory
 from tgbot.auth import Incoming
 from tgbot.outbox import Button, Conflicted, Outgoing, Rejected, SlowDown, TokenDead, Unreachable
@@ -46,10 +47,14 @@ class Wire:
     """The Bot API for one token. `base_url` None is Telegram's own, `connector` None is TCP."""
 
     def __init__(
-        self, token: str, base_url: str | None, connector: ConnectorFactory | None = None
+        self,
+        token: str,
+        base_url: str | None,
+        clock: Clock,
+        connector: ConnectorFactory | None = None,
     ) -> None:
-        self._polling = AiohttpRequest(connector)
-        self._sending = AiohttpRequest(connector)
+        self._polling = AiohttpRequest(clock, connector)
+        self._sending = AiohttpRequest(clock, connector)
         base = (base_url or OFFICIAL).rstrip("/")
         self._bot = Bot(
             token,
@@ -80,7 +85,8 @@ class Wire:
                 updates = await self._bot.get_updates(
                     offset=offset, timeout=POLL_S, allowed_updates=_KINDS
                 )
-        return tuple((update.update_id, incoming_of(update)) for update in updates)
+        ahead_ms = self._polling.ahead_ms
+        return tuple((update.update_id, incoming_of(update, ahead_ms)) for update in updates)
 
     async def send(self, item: Outgoing) -> None:
         keyboard = _keyboard(item.buttons)
@@ -153,8 +159,9 @@ def _seconds(error: RetryAfter) -> float:
     return float(pause if isinstance(pause, int | float) else pause.total_seconds())
 
 
-def incoming_of(update: Update) -> Incoming | None:
-    """The parts the daemon uses; None for edits, channel posts, joins and the like."""
+def incoming_of(update: Update, ahead_ms: int) -> Incoming | None:
+    """The parts the daemon uses, in this machine's time, which the service's is ahead of; None for
+    edits, channel posts, joins and the like."""
     query, message = update.callback_query, update.message
     if query is not None:
         message = query.message if isinstance(query.message, Message) else None
@@ -176,5 +183,5 @@ def incoming_of(update: Update) -> Incoming | None:
         data=written if query is not None else "",
         callback_id=query.id if query is not None else "",
         message_id=message.message_id,
-        sent_ms=int(message.date.timestamp() * 1_000) if query is None else 0,
+        sent_ms=int(message.date.timestamp() * 1_000) - ahead_ms if query is None else 0,
     )

@@ -243,10 +243,11 @@ class Scene:
             self._say,
             Redactor([SecretStr(TOKEN), SecretStr(CANARY)]).redact_text,
             self.folder / "telegram.json",
+            "here",
         )
         views = Views(self.desk, self.desk.risk, lambda: self.desk.tier, lambda: (1_204, HEAD))
         return build_notifier(
-            config, ground, views, Wire(self.token, self.base) if self.token else None
+            config, ground, views, Wire(self.token, self.base, self.clock) if self.token else None
         )
 
     async def open(self) -> None:

@@ -36,6 +36,7 @@ from core.paper.server import PaperEndpoints, PaperServer
 from core.simulation.crash import LIFE, Lives, SteppedLoop
 from core.simulation.disk import SimulatedDisk
 from core.simulation.memory_network import MemoryNetwork
+from core.simulation.telegram_server import TOKEN, BotApi
 from core.simulation.trace import Trace
 
 EPOCH_MS = 1_750_000_000_000
@@ -57,6 +58,14 @@ GROUND: Mapping[str, str] = {
     "LOG_LEVEL": "INFO",
 }
 """Where the daemon is, and that it leaves nothing open behind."""
+
+OPERATOR = 7_001
+PHONE = {
+    "TELEGRAM_TOKEN": TOKEN,
+    "TELEGRAM_CHAT_ID": str(OPERATOR),
+    "TELEGRAM_API_URL": "http://127.0.0.1:8",
+}
+"""Settings of a daemon whose operator has a phone."""
 
 CHURN: Mapping[str, str] = {
     "STRATEGY": "churn",
@@ -91,6 +100,8 @@ class WorldPlan:
     """One more contract that the exchange lists and the daemon does not trade."""
     prices: Callable[[Sequence[Contract]], Feed] | None = None
     """Where prices come from; None is the synthetic market of the seed."""
+    phone: bool = False
+    """The operator has a phone: Telegram on a network of its own."""
 
 
 @dataclass(slots=True)
@@ -138,6 +149,11 @@ class World:
         self.network = MemoryNetwork(loop, self.chance.stream("network"))
         self.trace = Trace(loop.time)
         self.network.on_chunk = self.trace.chunk
+        self.telegram = BotApi(self.clock, people={OPERATOR})
+        self.phone_network = MemoryNetwork(loop, self.chance.stream("phone network"))
+        self.phone_network.on_chunk = self._phone_chunk
+        self.kills: list[int] = []
+        """When processes were killed, by the machine's clock (UTC ms)."""
         self.troubles: list[str] = []
         """What failed outside the daemon; a bug of the simulation or of the paper exchange."""
         self.supervisor = Supervisor(self.clock, self._failed)
@@ -174,15 +190,21 @@ class World:
 
     async def open(self) -> None:
         await self.paper.start()
+        await self.telegram.serve(self.phone_network.serve)
 
     async def close(self) -> None:
         await self.paper.stop()
+        await self.telegram.stop()
         await self.supervisor.close(5.0)
 
     def tell(self, who: str, text: str) -> None:
         """One line of the timeline; part of the fingerprint."""
         self.timeline.append((self.loop.time(), who, text))
         self.trace.note(f"{who} {text}")
+
+    def _phone_chunk(self, _link: str, from_client: bool, data: bytes) -> None:  # noqa: FBT001 - OnChunk
+        """Lengths only: the server's answers carry the real date."""
+        self.trace.chunk("phone", from_client, b"%d" % len(data))
 
     def by_hand(self, route: str, body: object) -> None:
         """One request of the exchange's operator or of the account's owner, in the background."""
@@ -211,6 +233,7 @@ class World:
                 **GROUND,
                 "QUOTE_COIN": self.plan.quote,
                 "SYMBOLS": ",".join(self.plan.symbols),
+                **(PHONE if self.plan.phone else {}),
                 **self.plan.settings,
                 "DATA_DIR": str(folder / "data"),
                 "LOGS_DIR": str(folder / "logs"),
@@ -230,6 +253,7 @@ class World:
         surroundings = Surroundings(
             inline=True,
             connector=lambda: self.network.connector(name),
+            phone=lambda: self.phone_network.connector(name),
             seed=self.plan.seed * 1_000 + number,
             signals=False,
         )
@@ -261,6 +285,7 @@ class World:
         A `power_cut` also takes what was not flushed, but for a part that it draws.
         """
         life = self._end()
+        self.kills.append(self.machine.now_ms())
         self.tell("life", f"{life.name} {'killed' if power_cut is None else 'lost its power'}")
         self._leave(life, power_cut)
         return life
@@ -286,6 +311,7 @@ class World:
     def _leave(self, life: Life, power_cut: Random | None = None) -> None:
         """From here on nothing the dead life does reaches anybody."""
         self.network.detach(life.name)
+        self.phone_network.detach(life.name)
         self._current = self.folder / f"life-{len(self.past) + 1}"
         life.disk.image(self._current, power_cut)
 
