@@ -14,7 +14,17 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools.benchmarks import confirm, evaluate, event, protect, reconcile, remember, rest, start
+from tools.benchmarks import (
+    confirm,
+    evaluate,
+    event,
+    exchange,
+    protect,
+    reconcile,
+    remember,
+    rest,
+    start,
+)
 from tools.benchmarks.figures import Effort, Section, SectionFailed
 from tools.benchmarks.machine import machine
 from tools.benchmarks.render import as_json, as_text
@@ -23,7 +33,7 @@ MEASURED, FAILED = 0, 1
 Measure = Callable[[Effort], Section]
 SECTIONS: dict[str, tuple[str, Measure]] = {
     module.NAME: (module.TITLE, module.measure)
-    for module in (start, event, rest, evaluate, protect, confirm, reconcile, remember)
+    for module in (start, event, rest, evaluate, protect, confirm, reconcile, remember, exchange)
 }
 
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from harness import Checks, Place, expect, pause, place
+from nautilus_models import answers, events
 from nautilus_trader.adapters.binance import (
     BINANCE,
     BinanceAccountType,
@@ -154,6 +155,8 @@ async def main() -> None:
         ("market order", run.market_order),
         ("conditional orders", run.stop),
         ("limit, amend, batch", run.limit),
+        ("answers by its structs", lambda: asyncio.to_thread(answers, at)),
+        ("events by its structs", lambda: events(at)),
     ):
         await checks.run(name, check)
     await node.stop_async()

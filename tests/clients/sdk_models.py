@@ -6,13 +6,8 @@ stand in one of the tables below with its reason.
 """
 
 import asyncio
-import hashlib
-import hmac
 import json
-import time
 import typing
-import urllib.parse
-import urllib.request
 from typing import Any
 
 import binance_sdk_derivatives_trading_usds_futures.rest_api.models as rest_models
@@ -113,16 +108,7 @@ class Wire:
         self.wrong: set[str] = set()
 
     def call(self, method: str, path: str, **params: object) -> Any:
-        pairs = {**params, "timestamp": int(time.time() * 1000)}
-        query = urllib.parse.urlencode(pairs)
-        signed = hmac.new(self.at.api_secret.encode(), query.encode(), hashlib.sha256).hexdigest()
-        request = urllib.request.Request(  # noqa: S310 - an address of this machine
-            f"{self.at.rest}{path}?{query}&signature={signed}",
-            method=method,
-            headers={"X-MBX-APIKEY": self.at.api_key},
-        )
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - as above
-            return json.load(answer)
+        return json.loads(self.at.signed(method, path, **params))
 
     def check(self, name: str, method: str, path: str, **params: object) -> Any:
         body = self.call(method, path, **params)

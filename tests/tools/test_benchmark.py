@@ -16,7 +16,7 @@ from core.exchange.symbols import SymbolMap
 from core.kernel.loops import live_loop_factory, run
 from core.storage.audit_verify import verify
 from tools import benchmark
-from tools.benchmarks import confirm, evaluate, event, protect, reconcile, remember, rest
+from tools.benchmarks import confirm, evaluate, event, exchange, protect, reconcile, remember, rest
 from tools.benchmarks.child import Child
 from tools.benchmarks.episodes import PRICE, QUANTITY, Wiring, open_episodes
 from tools.benchmarks.figures import (
@@ -265,6 +265,18 @@ def test_rest_section_reaches_the_exchange_with_all_three_clients() -> None:
     section = rest.measure(QUICK)
     assert len(_names(section)) == 6
     assert {each.samples for each in section.rows} == {20}
+
+
+def test_the_exchange_is_measured_with_effects() -> None:
+    section = exchange.measure(QUICK)
+    assert [(each.name, each.unit) for each in section.rows] == [
+        ("orders by aiohttp and HMAC", "1/s"),
+        ("orders by ccxt create_order", "1/s"),
+        ("messages to 10 sockets", "1/s"),
+        ("memory of an open order", "B"),
+        ("a simulated minute of 35 symbols", "ms"),
+    ]
+    assert all(each.median > 0 for each in section.rows)
 
 
 def test_remember_section_reads_back_what_it_wrote() -> None:

@@ -32,20 +32,20 @@ from tools.benchmarks.machine import cpu_us
 
 NAME = "rest"
 TITLE = "signed order POST and its answer over loopback, exchange in another process"
-_LIMIT_S = 60.0
-_SYMBOL, _WIRE = "XRP/USDC:USDC", "XRPUSDC"
+LIMIT_S = 60.0
+SYMBOL, WIRE = "XRP/USDC:USDC", "XRPUSDC"
 _QUANTITY = "10"
 _TURNS = 70
 """Orders of each client in one window of 10 s: together below the 240 that ours may send."""
-_WINDOW_MS = 10_000
+WINDOW_MS = 10_000
 _NOTE = "the round trip contains the exchange's own work and the wake-ups of two processes"
-_TIMEOUT = aiohttp.ClientTimeout(total=10.0)
+TIMEOUT = aiohttp.ClientTimeout(total=10.0)
 
 Send = Callable[[str], Awaitable[object]]
 """Sends one order with this client order id and reads the answer."""
 
 
-class _Venue(msgspec.Struct, frozen=True):
+class Venue(msgspec.Struct, frozen=True):
     """What the exchange says when it is ready."""
 
     rest: str
@@ -92,30 +92,30 @@ class _Client:
 
 def measure(effort: Effort) -> Section:
     """Raises SectionFailed when the exchange or a client does not work."""
-    with Child(["-m", "tools.paper_exchange", "--symbols", _WIRE], '"rest"') as child:
-        _, line = child.ready(_LIMIT_S)
-        venue = msgspec.json.decode(line, type=_Venue)
+    with Child(["-m", "tools.paper_exchange", "--symbols", WIRE], '"rest"') as child:
+        _, line = child.ready(LIMIT_S)
+        venue = msgspec.json.decode(line, type=Venue)
         return run(_measure(venue, effort), loop_factory=live_loop_factory())
 
 
-async def _measure(venue: _Venue, effort: Effort) -> Section:
+async def _measure(venue: Venue, effort: Effort) -> Section:
     clock = LiveClock()
     keys = Credentials(SecretStr(venue.api_key), SecretStr(venue.api_secret))
     ours = OptimizedExchangeClient(Endpoints(venue.rest, venue.ws), keys, clock)
-    library = _library(venue)
+    library = library_at(venue)
     try:
-        async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
+        async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
             await ours.initialize()
             await library.load_markets()
-            price = await _price(ours)
+            price = await price_of(ours)
             clients = (
-                _Client("aiohttp and HMAC", _plain(session, venue, clock, price)),
-                _Client("this project", _own(ours, price)),
-                _Client("ccxt create_order", _unified(library, price)),
+                _Client("aiohttp and HMAC", plain_order(session, venue, clock, price)),
+                _Client("this project", own_order(ours, price)),
+                _Client("ccxt create_order", unified_order(library, price)),
             )
             await _turns(clients, 10, "w", keep=False)
             for number in range(effort.pick(4, 1)):
-                await _next_window(clock)
+                await next_window(clock)
                 await _turns(clients, effort.pick(_TURNS, 20), f"r{number}", keep=True)
     except (VenueError, aiohttp.ClientError) as error:
         raise SectionFailed(f"an order was not taken: {error}") from None
@@ -154,26 +154,26 @@ async def _turns(clients: tuple[_Client, ...], count: int, tag: str, *, keep: bo
             client.cpu.append(cpu[index])
 
 
-async def _next_window(clock: Clock) -> None:
+async def next_window(clock: Clock) -> None:
     """Wait for the next window of the exchange's order limit to begin."""
-    await clock.sleep((_WINDOW_MS - clock.now_ms() % _WINDOW_MS) / 1_000 + 0.05)
+    await clock.sleep((WINDOW_MS - clock.now_ms() % WINDOW_MS) / 1_000 + 0.05)
 
 
-async def _price(client: OptimizedExchangeClient) -> Decimal:
+async def price_of(client: OptimizedExchangeClient) -> Decimal:
     """A bid too low to be filled, inside the exchange's price band."""
-    book = (await client.get_book_tops())[_SYMBOL]
+    book = (await client.get_book_tops())[SYMBOL]
     return (book.bid * Decimal("0.97")).quantize(Decimal("0.0001"))
 
 
-def _own(client: OptimizedExchangeClient, price: Decimal) -> Send:
+def own_order(client: OptimizedExchangeClient, price: Decimal) -> Send:
     async def send(client_id: str) -> object:
         params = {"newClientOrderId": client_id, "timeInForce": "IOC"}
-        return await client.create_order(_SYMBOL, "limit", "buy", _QUANTITY, price, params)
+        return await client.create_order(SYMBOL, "limit", "buy", _QUANTITY, price, params)
 
     return send
 
 
-def _plain(session: aiohttp.ClientSession, venue: _Venue, clock: Clock, price: Decimal) -> Send:
+def plain_order(session: aiohttp.ClientSession, venue: Venue, clock: Clock, price: Decimal) -> Send:
     """The least an aiohttp program can do: text, signature, request, JSON."""
     secret = venue.api_secret.encode()
     headers = {
@@ -184,7 +184,7 @@ def _plain(session: aiohttp.ClientSession, venue: _Venue, clock: Clock, price: D
 
     async def send(client_id: str) -> object:
         fields = {
-            "symbol": _WIRE,
+            "symbol": WIRE,
             "side": "BUY",
             "type": "LIMIT",
             "quantity": _QUANTITY,
@@ -207,17 +207,17 @@ def _plain(session: aiohttp.ClientSession, venue: _Venue, clock: Clock, price: D
     return send
 
 
-def _unified(library: _Unified, price: Decimal) -> Send:
+def unified_order(library: _Unified, price: Decimal) -> Send:
     amount, limit = float(_QUANTITY), float(price)
 
     async def send(client_id: str) -> object:
         params = {"newClientOrderId": client_id, "timeInForce": "IOC"}
-        return await library.create_order(_SYMBOL, "limit", "buy", amount, limit, params)
+        return await library.create_order(SYMBOL, "limit", "buy", amount, limit, params)
 
     return send
 
 
-def _library(venue: _Venue) -> _Unified:
+def library_at(venue: Venue) -> _Unified:
     """ccxt as a program of its own would use it, its limiter off (on, it waits 200 ms)."""
     library: _Unified = load_exchange_class("binanceusdm")(
         {
