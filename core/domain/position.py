@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
+
 from core.domain.enums import Direction, ExitReason, OrderStatus, Side
 from core.domain.intent import ProtectionPlan
 from core.domain.money import ZERO
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(msgspec.Struct, frozen=True, gc=False):
     """One execution. `trade_id` is the exchange's, unique per symbol. Commission > 0 is paid."""
 
     symbol: str

@@ -4,7 +4,7 @@ One place for answers, queries and stream events, so that the same evidence has 
 whichever way it came (INV-04, INV-09).
 """
 
-from dataclasses import replace
+import msgspec
 
 from core.domain.enums import AlgoStatus, ExecutionType, OrderStatus, Purpose
 from core.domain.facts import AlgoUpdate, EntryFilled, FillBooked, OrderChanged, OrderUpdate
@@ -37,7 +37,7 @@ class Evidence:
 
     def order_update(self, state: SymbolState, record: OrderRecord, event: OrderUpdate) -> bool:
         """Apply ORDER_TRADE_UPDATE to an order of ours. False when it does not fit."""
-        if event.order_id:
+        if event.order_id and event.order_id != record.order_id:
             record.order_id = event.order_id
             self._tracker.index(record)
         before = record.status
@@ -55,7 +55,7 @@ class Evidence:
     def algo_update(self, state: SymbolState, record: OrderRecord, event: AlgoUpdate) -> bool:
         """Apply ALGO_UPDATE. FINISHED says filled or cancelled: the executed quantity decides."""
         record.algo_id = event.algo_id or record.algo_id
-        if event.order_id:
+        if event.order_id and event.order_id != record.order_id:
             record.order_id = event.order_id
             self._tracker.index(record)
         before = record.status
@@ -73,7 +73,7 @@ class Evidence:
     ) -> bool:
         """Apply an answer, a query result or a row of an open-order list."""
         record.algo_id = seen.algo_id or record.algo_id
-        if seen.order_id:
+        if seen.order_id and seen.order_id != record.order_id:
             record.order_id = seen.order_id
             self._tracker.index(record)
         if seen.average_price:
@@ -182,4 +182,4 @@ def fill_of(event: OrderUpdate) -> Fill:
 
 def with_client_id(fill: Fill, client_id: str) -> Fill:
     """A row of the trade list joined with the order it belongs to."""
-    return replace(fill, client_id=client_id)
+    return msgspec.structs.replace(fill, client_id=client_id)

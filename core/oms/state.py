@@ -18,21 +18,31 @@ from core.domain.position import Fill, PositionView, Trade
 class Wake:
     """A level-triggered bell for one waiter."""
 
+    __slots__ = ("_rung", "_waiter")
+
     def __init__(self) -> None:
-        self._event = asyncio.Event()
+        self._rung = False
+        self._waiter: asyncio.Future[None] | None = None
 
     def ring(self) -> None:
-        self._event.set()
+        if self._rung:
+            return
+        self._rung = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def wait(self, timeout: float | None) -> None:
         """Return when rung since the last call, or after `timeout` seconds."""
         try:
-            async with asyncio.timeout(timeout):
-                await self._event.wait()
+            if not self._rung:
+                self._waiter = asyncio.get_running_loop().create_future()
+                async with asyncio.timeout(timeout):
+                    await self._waiter
         except TimeoutError:
             return
         finally:
-            self._event.clear()
+            self._waiter = None
+            self._rung = False
 
 
 @dataclass(slots=True)

@@ -1,12 +1,14 @@
 """Durable memory of the OMS (floor 2b; INV-03, INV-09).
 
 `record_*` return when the disk has it, `note_*` return at once; both go through one queue, so
-nothing overtakes what was said before it. A state is copied when it is said, because the objects
-go on changing. Writing the same thing twice is harmless.
+nothing overtakes what was said before it. A state is written as it is when it is written: never
+older than what was said, and together with all that was said until then. Writing the same thing
+twice is harmless.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from core.domain.enums import ExitReason, OrderStatus, Purpose, Side
 from core.domain.errors import StorageError
@@ -17,6 +19,7 @@ from core.storage import rows
 from core.storage.database import Database, RowRefused
 from core.storage.write_queue import WriteQueue
 
+_REMEMBERED = 10_000
 _OPEN = "SELECT trade_id FROM trades WHERE closed_ms = 0"
 
 
@@ -38,6 +41,8 @@ class Journal:
     def __init__(self, database: Database, queue: WriteQueue) -> None:
         self._database = database
         self._queue = queue
+        self._told: dict[str, None] = {}
+        """Intents queued by this process: an intent never changes, so once is enough."""
 
     async def record_trade(self, trade: Trade, entry: OrderIntent | None) -> None:
         """A new episode and its entry intent, in one transaction. Idempotent by trade_id.
@@ -59,11 +64,13 @@ class Journal:
 
     def note_fill(self, fill: Fill, trade_id: str) -> None:
         """One execution that was booked on the episode `trade_id`; never dropped."""
-        self._queue.put(("fill", fill.symbol, fill.trade_id), rows.add_fill(fill, trade_id))
+        self._queue.put(
+            ("fill", fill.symbol, fill.trade_id), partial(rows.add_fill, fill, trade_id)
+        )
 
     def note_trade(self, trade: Trade) -> None:
         """The book of an episode, as it is now; written soon. Does not close or reopen it."""
-        self._queue.put(("trade", trade.trade_id), rows.put_trade(trade))
+        self._queue.put(("trade", trade.trade_id), partial(rows.put_trade, trade))
 
     async def record_close(self, trade: Trade, reason: ExitReason) -> bool:
         """Mark the episode closed with its result. False when it was closed already.
@@ -142,8 +149,12 @@ class Journal:
         await self._queue.run()
 
     def _put_intent(self, intent: OrderIntent) -> int:
+        self._told[intent.intent_id] = None
+        if len(self._told) > _REMEMBERED:
+            del self._told[next(iter(self._told))]
         return self._queue.put(("intent", intent.intent_id), rows.add_intent(intent))
 
     def _put_order(self, record: OrderRecord) -> int:
-        self._put_intent(record.intent)
-        return self._queue.put(("order", record.client_id), rows.put_order(record))
+        if record.intent.intent_id not in self._told:
+            self._put_intent(record.intent)
+        return self._queue.put(("order", record.client_id), partial(rows.put_order, record))

@@ -7,6 +7,7 @@ first to go when the disk cannot keep up.
 
 import json
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 
@@ -158,8 +159,10 @@ class FactRecorder:
         self._queue.observe((DECISION_ROW, row))
 
     def _event(self, fact: msgspec.Struct, symbol: str, at_ms: int) -> None:
-        row = (at_ms, type(fact).__name__, symbol, self._json(fact))
-        self._queue.observe((EVENT_ROW, row))
+        self._queue.observe(partial(self._event_row, fact, symbol, at_ms))
+
+    def _event_row(self, fact: msgspec.Struct, symbol: str, at_ms: int) -> Statement:
+        return EVENT_ROW, (at_ms, type(fact).__name__, symbol, self._json(fact))
 
     def _json(self, fact: object) -> str:
         return self._safe(json.dumps(msgspec.to_builtins(fact), ensure_ascii=False))

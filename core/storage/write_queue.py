@@ -2,7 +2,8 @@
 
 Everything to be stored is queued at the moment it is said, so rows reach the disk in that order;
 whoever needs durability waits for its own mark, and one transaction serves everyone who waits.
-Rows of the same key (one order, one trade) replace each other while they wait.
+Rows of the same key (one order, one trade) replace each other while they wait, and are made when
+they are written: who says something on the way of a fill does not wait for its text.
 
 Bounds. State of orders, trades and fills is never dropped: it is at most one row per order and
 trade plus the fills since the last successful write, and no new order can leave while writing
@@ -19,6 +20,8 @@ from core.domain.ports import Clock
 from core.storage.database import Database, RowRefused, Statement
 
 _LINGER_S = 0.005
+Made = Statement | Callable[[], Statement]
+"""A row, or what makes it when it is written: state that moves on is written as it is by then."""
 Trouble = Callable[[str], None]
 """Told in one line that storing fails, or works again."""
 
@@ -47,7 +50,7 @@ class WriteQueue:
         self._on_trouble = on_trouble
         self._limit = limit
         self._retry_s = retry_s
-        self._pending: dict[Hashable, Statement] = {}
+        self._pending: dict[Hashable, Made] = {}
         self._observations = 0
         self._mark = 0
         self._written = 0
@@ -63,20 +66,21 @@ class WriteQueue:
     def is_pending(self, key: Hashable) -> bool:
         return key in self._pending
 
-    def put(self, key: Hashable, statement: Statement) -> int:
+    def put(self, key: Hashable, made: Made) -> int:
         """Queue the newest state of `key`; returns the mark to wait for."""
         self._mark += 1
-        self._pending[key] = statement
-        self._wake.set()
+        self._pending[key] = made
+        if not self._wake.is_set():
+            self._wake.set()
         return self._mark
 
-    def observe(self, statement: Statement) -> None:
+    def observe(self, made: Made) -> None:
         """Queue a row the daemon can live without; dropped and counted when too many wait."""
         if self._observations >= self._limit:
             self.dropped += 1
             return
         self._observations += 1
-        self.put(_Seen(self._mark), statement)
+        self.put(_Seen(self._mark), made)
 
     async def settle(self, mark: int | None = None) -> None:
         """Return once everything up to `mark` (default: so far) is durable. Raises StorageError."""
@@ -119,7 +123,7 @@ class WriteQueue:
         covers = self._mark
         try:
             try:
-                await self._database.write(batch.values())
+                await self._database.write([_statement(made) for made in batch.values()])
             except RowRefused as error:
                 # An observation must not stand in the way of an order.
                 state = {key: row for key, row in batch.items() if not isinstance(key, _Seen)}
@@ -128,10 +132,14 @@ class WriteQueue:
                 self.dropped += len(batch) - len(state)
                 self._on_trouble(f"{error}; {len(batch) - len(state)} observations dropped")
                 batch, observations = state, 0
-                await self._database.write(batch.values())
+                await self._database.write([_statement(made) for made in batch.values()])
         except BaseException:
             # Kept in their order; what was said meanwhile about the same key is newer and wins.
             self._pending = {**batch, **self._pending}
             self._observations += observations
             raise
         self._written = covers
+
+
+def _statement(made: Made) -> Statement:
+    return made() if callable(made) else made

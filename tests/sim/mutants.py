@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from core.assembly.settings import LiveSettings
@@ -150,7 +151,7 @@ def fees_forgotten(patch: Patch) -> None:
     book = Trade.book
 
     def free(self: Trade, fill: Fill) -> None:
-        book(self, replace(fill, commission=Decimal(0)))
+        book(self, msgspec.structs.replace(fill, commission=Decimal(0)))
 
     patch.setattr(Trade, "book", free)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,7 +76,7 @@ async def test_a_fill_is_unique_by_symbol_and_trade_id(journal: Journal) -> None
     await journal.flush()
     journal.note_fill(fill(7), "e1")
     journal.note_fill(fill(8), "e1")
-    journal.note_fill(replace(fill(7), symbol="ADA/USDC:USDC"), "e1")
+    journal.note_fill(msgspec.structs.replace(fill(7), symbol="ADA/USDC:USDC"), "e1")
     assert len((await journal.load()).fills) == 3
 
 
@@ -240,8 +241,8 @@ def test_the_last_thing_said_about_an_order_is_what_remains(
         waiting = []
         for clock, (step, which) in enumerate(steps, 1):
             record = records[which]
-            record.updated_ms = clock
             if step in ("attempt", "order"):
+                record.updated_ms = clock
                 said[record.client_id] = clock
             if step == "attempt":
                 waiting.append(asyncio.ensure_future(journal.record_attempt(record)))
