@@ -47,7 +47,7 @@ class Trace:
         """The records of an audit log, without what depends on folders: chain and start card."""
         for line in path.read_bytes().splitlines():
             record = json.loads(line)
-            for name in ("hash", "prev_hash", "card"):
+            for name in ("hash", "prev_hash", "hmac", "card"):
                 record.pop(name, None)
             self._hash.update(json.dumps(record, sort_keys=True).encode())
 

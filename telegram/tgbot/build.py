@@ -74,7 +74,9 @@ class _Builder:
         self._ground = ground
         self._views = views
         self._mark = Mark(views.operator)
-        self._remembered, self._save = _memory(ground.state_path, ground.clock, self._say)
+        self._remembered, self._save = _memory(
+            ground.state_path, ground.clock, self._say, ground.redact
+        )
 
     def _say(self, level: str, line: str) -> None:
         self._ground.log("telegram", level, line)
@@ -224,10 +226,13 @@ class Mark:
 
 
 def _memory(
-    path: Path, clock: Clock, say: Callable[[str, str], None]
+    path: Path,
+    clock: Clock,
+    say: Callable[[str, str], None],
+    redact: Callable[[str], str],
 ) -> tuple[Remembered, "Saver"]:
     """What an earlier process left; its open alerts are told again at once."""
-    file = StateFile(path)
+    file = StateFile(path, redact)
     remembered, problem = file.load()
     if problem:
         say("WARNING", problem)

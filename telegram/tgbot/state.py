@@ -6,7 +6,7 @@ has acknowledged.
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,10 +44,14 @@ class Remembered:
 
 
 class StateFile:
-    """Reader and writer. Writing happens off the loop; a full disk is the caller's to report."""
+    """Reader and writer. Writing happens off the loop; a full disk is the caller's to report.
 
-    def __init__(self, path: Path) -> None:
+    Words of alerts pass `redact` before they are written (INV-12).
+    """
+
+    def __init__(self, path: Path, redact: Callable[[str], str]) -> None:
         self._path = path
+        self._redact = redact
         self._written = b""
 
     def load(self) -> tuple[Remembered, str]:
@@ -67,7 +71,7 @@ class StateFile:
 
     async def save(self, remembered: Remembered) -> None:
         """Write when something changed. Raises OSError."""
-        content = _encoded(remembered)
+        content = _encoded(remembered, self._redact)
         if content == self._written:
             return
         loop = asyncio.get_running_loop()
@@ -75,7 +79,7 @@ class StateFile:
         self._written = content
 
 
-def _encoded(state: Remembered) -> bytes:
+def _encoded(state: Remembered, redact: Callable[[str], str]) -> bytes:
     record = {
         "version": _VERSION,
         "bot_id": state.bot_id,
@@ -85,11 +89,15 @@ def _encoded(state: Remembered) -> bytes:
         "next_number": state.next_number,
         "streak": state.streak,
         "criticals": [
-            {name: getattr(entry, name) for name in OpenCritical.__slots__}
+            {name: _clean(getattr(entry, name), redact) for name in OpenCritical.__slots__}
             for entry in state.criticals.values()
         ],
     }
     return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _clean(value: object, redact: Callable[[str], str]) -> object:
+    return redact(value) if isinstance(value, str) else value
 
 
 def _decoded(record: Mapping[str, object]) -> Remembered:

@@ -21,6 +21,7 @@ from core.kernel.clock import LiveClock
 from core.kernel.supervisor import Supervisor
 from core.paper.contracts import build_contracts
 from core.paper.server import PaperServer
+from core.simulation.planted import API_KEY, API_SECRET
 from core.storage.audit_verify import find_segments, verify
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,8 +105,8 @@ async def live(folder: Path, die_at: int) -> Outcome:
         seed=7,
         balance=Decimal(400),
         quote="USDC",
-        api_key="key",
-        api_secret="secret",
+        api_key=API_KEY,
+        api_secret=API_SECRET,
     )
     at = await server.start()
     exchange = Exchange(server, feed, at.rest, at.ws)

@@ -11,6 +11,7 @@ from core.assembly.surroundings import Surroundings
 from core.config import TradingConfig
 from core.kernel.clock import SimulatedClock
 from core.kernel.loops import run
+from core.simulation.planted import HMAC_KEY
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
 
 ON_VIRTUAL_TIME = Surroundings(inline=True)
@@ -26,6 +27,7 @@ def config_in(folder: Path, **changes: object) -> TradingConfig:
         "DATA_DIR": folder / "data",
         "LOGS_DIR": folder / "logs",
         "SYMBOLS": "XRPUSDC,DOGEUSDC,ADAUSDC",
+        "AUDIT_HMAC_KEY": HMAC_KEY,
         **changes,
     }
     return TradingConfig(**values)

@@ -40,6 +40,7 @@ from core.oms.rules import OmsRules
 from core.order_manager import OrderManager
 from core.paper.contracts import build_contracts
 from core.paper.server import PaperServer
+from core.simulation.planted import API_KEY, API_SECRET, HMAC_KEY
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
 from core.storage.database import open_database
 from core.storage.journal import Journal
@@ -143,13 +144,18 @@ class Daemon:
     async def start(self) -> None:
         world = self.ground
         endpoints = Endpoints(world.rest, world.ws)
-        self.audit = AuditLogger(world.folder / "audit.jsonl", clock=world.clock, venue="paper")
+        self.audit = AuditLogger(
+            world.folder / "audit.jsonl",
+            clock=world.clock,
+            venue="paper",
+            hmac_key=SecretStr(HMAC_KEY),
+        )
         self.database = await open_database(world.folder / "bot.paper.db", inline=world.inline)
         queue = WriteQueue(self.database, world.clock, world.failures.seen.append)
         self.journal = Journal(self.database, queue)
         self.supervisor.spawn("journal", self.journal.run, Restart())
         self.client = OptimizedExchangeClient(
-            endpoints, Credentials(SecretStr("key"), SecretStr("secret")), world.clock
+            endpoints, Credentials(SecretStr(API_KEY), SecretStr(API_SECRET)), world.clock
         )
         await self.client.initialize()
         self.orders = OrderManager(
@@ -232,8 +238,8 @@ class World:
             seed=7,
             balance=Decimal(400),
             quote="USDC",
-            api_key="key",
-            api_secret="secret",
+            api_key=API_KEY,
+            api_secret=API_SECRET,
             faults_enabled=True,
         )
 

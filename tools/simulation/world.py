@@ -36,13 +36,13 @@ from core.paper.server import PaperEndpoints, PaperServer
 from core.simulation.crash import LIFE, Lives, SteppedLoop
 from core.simulation.disk import SimulatedDisk
 from core.simulation.memory_network import MemoryNetwork
+from core.simulation.planted import API_KEY, API_SECRET, HMAC_KEY
 from core.simulation.telegram_server import TOKEN, BotApi
 from core.simulation.trace import Trace
 
 EPOCH_MS = 1_750_000_000_000
 _COMMAND_S = 60.0
 AT = PaperEndpoints("http://127.0.0.1:9", "ws://127.0.0.1:9", 9)
-_KEY, _SECRET = "simulated-key", "simulated-secret"
 _STRATEGIES = str(Path(__file__).parent / "strategies")
 if _STRATEGIES not in strategies.__path__:
     strategies.__path__.append(_STRATEGIES)
@@ -50,8 +50,9 @@ if _STRATEGIES not in strategies.__path__:
 GROUND: Mapping[str, str] = {
     "DRY_RUN": "false",
     "TESTNET": "true",
-    "BINANCE_API_KEY": _KEY,
-    "BINANCE_API_SECRET": _SECRET,
+    "BINANCE_API_KEY": API_KEY,
+    "AUDIT_HMAC_KEY": HMAC_KEY,
+    "BINANCE_API_SECRET": API_SECRET,
     "BINANCE_REST_URL": AT.rest,
     "BINANCE_WS_URL": AT.ws,
     "CLOSE_POSITIONS_ON_SHUTDOWN": "true",
@@ -173,8 +174,8 @@ class World:
             seed=plan.seed,
             balance=plan.balance,
             quote=plan.quote,
-            api_key=_KEY,
-            api_secret=_SECRET,
+            api_key=API_KEY,
+            api_secret=API_SECRET,
             faults_enabled=True,
             listener=_Listener(self.network),
         )
