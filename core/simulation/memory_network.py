@@ -53,7 +53,7 @@ class _End(asyncio.Transport):
     """One end of a connection."""
 
     def __init__(self, wire: "_Wire", *, client: bool, context: contextvars.Context) -> None:
-        super().__init__({"peername": ("memory", 1), "sockname": ("memory", 2)})
+        super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
         self._wire = wire
         self._client = client
         self._context = context
