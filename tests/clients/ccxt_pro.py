@@ -1,11 +1,13 @@
 """ccxt.pro (watch_*) against the paper exchange."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import ccxt.pro
 from ccxt_rest import client_of
+from ccxt_rules import Rules
 from harness import PAIR, Checks, Place, expect, pause, place
 
 
@@ -72,6 +74,47 @@ class Watch:
         expect((await balance)["USDC"]["total"] > 0, "balance")
         await self.ex.create_order(PAIR, "market", "sell", 0.01, params={"reduceOnly": True})
 
+    async def five_types(self) -> None:
+        """The watched orders are the conditional one and its result under the same client id."""
+        rules = Rules(self.ex, self.at)
+        watching = asyncio.ensure_future(self.ex.watch_orders(PAIR))
+        for kind, trigger, move in (
+            ("STOP_MARKET", 0.99, 0.985),
+            ("TAKE_PROFIT_MARKET", 1.01, 1.015),
+            ("STOP", 0.99, 0.985),
+            ("TAKE_PROFIT", 1.01, 1.015),
+            ("TRAILING_STOP_MARKET", 0, 0.985),
+        ):
+            await rules.flat()
+            await rules.order("market", "buy")
+            price = self.near(0.97) if kind in ("STOP", "TAKE_PROFIT") else None
+            wish: dict[str, Any] = {"clientAlgoId": f"watched-{kind}", "reduceOnly": True}
+            wish |= {"triggerPrice": self.near(trigger)} if trigger else {"callbackRate": 1}
+            await self.ex.create_order(PAIR, kind, "sell", 0.01, price, wish)
+            self.at.shock(move)
+            for _ in range(40):
+                rows = [row for row in self.ex.orders if row["clientOrderId"] == f"watched-{kind}"]
+                if [row["status"] for row in rows] == ["closed", "closed"]:
+                    break
+                await pause(0.1)
+            else:
+                raise AssertionError(f"{kind}: {[(row['id'], row['status']) for row in rows]}")
+
+        await watching
+
+    def near(self, factor: float) -> float:
+        return round(self.at.price() * factor, 1)
+
+    async def lost_connection(self) -> None:
+        """A cut socket is an error the caller hears; watching again works."""
+        await self._moved(lambda: self.ex.watch_bids_asks([PAIR]))
+        waiting = asyncio.ensure_future(self.ex.watch_bids_asks([PAIR]))
+        await pause(0.1)
+        self.at.action("disconnect", route="public")
+        with contextlib.suppress(ccxt.NetworkError):
+            await waiting
+        expect(await self._moved(lambda: self.ex.watch_bids_asks([PAIR])), "again")
+
 
 async def main() -> None:
     at = place()
@@ -84,6 +127,8 @@ async def main() -> None:
         ("user stream", watch.orders),
         ("conditional orders", watch.conditional_orders),
         ("account", watch.account),
+        ("five types watched", watch.five_types),
+        ("lost connection", watch.lost_connection),
     ):
         await checks.run(name, check)
     await exchange.close()
