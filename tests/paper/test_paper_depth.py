@@ -238,6 +238,19 @@ async def test_what_was_taken_is_gone_from_the_book_until_the_next_move(venue: V
     assert Decimal(whole["asks"][0][1]) > Decimal("0.02")
 
 
+async def test_a_level_that_is_used_up_is_not_shown(venue: Venue) -> None:
+    path = {"signed": False, "symbol": BTC, "limit": 5}
+    _, before = await venue.call("GET", "/fapi/v1/depth", **path)
+    (price, size), following = before["asks"][:2]
+    venue.server.exchange.transfer("USDC", Decimal(1_000_000))
+    order = {"symbol": BTC, "side": "BUY", "type": "LIMIT", "timeInForce": "IOC"}
+    await venue.call("POST", "/fapi/v1/order", **order, quantity=size, price=price)
+    _, after = await venue.call("GET", "/fapi/v1/depth", **path)
+    assert after["asks"][0] == following
+    _, top = await venue.call("GET", "/fapi/v1/ticker/bookTicker", signed=False, symbol=BTC)
+    assert [top["askPrice"], top["askQty"]] == following
+
+
 async def test_the_tickers_show_the_top_of_the_book(venue: Venue) -> None:
     async with socket(venue, "/public/ws/btcusdc@bookTicker") as ws:
         venue.tick("60010")

@@ -95,6 +95,14 @@ def test_fill_or_kill_trades_with_our_own_order() -> None:
     assert error.value.code == -5021
 
 
+def test_an_order_that_trades_with_our_own_takes_only_the_rest_from_the_book() -> None:
+    bench, own = with_own_offer()
+    taker = bench.limit(Side.BUY, "0.025", "60000", tif=TimeInForce.FOK)
+    assert (own.state, taker.state) == (OrderState.FILLED, OrderState.FILLED)
+    assert taker.executed == D("0.025")
+    assert bench.position() == D("0.015")
+
+
 async def test_an_amended_order_carries_no_prevention(venue: Venue) -> None:
     order = {"symbol": BTC, "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01"}
     await venue.call("POST", "/fapi/v1/order", **order, side="SELL", price="59999.8")
