@@ -45,7 +45,10 @@ class RestFault(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class EventFault(msgspec.Struct, forbid_unknown_fields=True):
-    """One rule for user events. `event` is the event's name or `*`; `copies` 0 drops it."""
+    """One rule for user events. `event` is the event's name or `*`; `copies` 0 drops it.
+
+    `fields` must all be in the event, by path (`o.X`), equal or of the pattern.
+    """
 
     event: str
     copies: int = 1
@@ -53,6 +56,7 @@ class EventFault(msgspec.Struct, forbid_unknown_fields=True):
     times: int = 1
     chance: float = 1.0
     nth: int = 1
+    fields: dict[str, str] = {}
     name: str = ""
 
 
@@ -98,6 +102,15 @@ def _fits(value: str | None, wanted: str) -> bool:
     return value is not None and (value == wanted or fnmatchcase(value, wanted))
 
 
+def _at(content: object, path: str) -> str | None:
+    """The value at a path, as JSON writes it without quotes; None when there is none."""
+    for name in path.split("."):
+        if not isinstance(content, Mapping) or name not in content:
+            return None
+        content = content[name]
+    return content if isinstance(content, str) else msgspec.json.encode(content).decode()
+
+
 class FaultPlan:
     """Rules in force. Empty at the start; not consulted further when empty."""
 
@@ -138,8 +151,20 @@ class FaultPlan:
             ),
         )
 
-    def for_event(self, event: str) -> Delivery:
-        rule = self._next(self.events, lambda rule: rule.event in (event, ANY))
+    @property
+    def looks_inside(self) -> bool:
+        """True when a rule asks for more of an event than its name."""
+        return any(rule.fields for rule in self.events)
+
+    def for_event(self, event: str, content: Mapping[str, object] | None = None) -> Delivery:
+        """`content` is the event itself, needed when a rule looks inside."""
+        rule = self._next(
+            self.events,
+            lambda rule: (
+                rule.event in (event, ANY)
+                and all(_fits(_at(content, path), text) for path, text in rule.fields.items())
+            ),
+        )
         return Delivery(rule.copies, rule.delay_ms) if rule else _AS_IS
 
     def for_trigger(self, symbol: str) -> str:

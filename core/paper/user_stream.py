@@ -111,7 +111,8 @@ class UserStream:
 
     def _send(self, name: str, payload: wire.Row) -> None:
         key = self._key
-        delivery = self._faults.for_event(name)
+        content = (payload,) if self._faults.looks_inside else ()
+        delivery = self._faults.for_event(name, *content)
         for _ in range(delivery.copies):
             if delivery.delay_ms:
                 self._later(

@@ -113,6 +113,19 @@ async def test_events_are_lost_repeated_or_late(
     assert [frame.get("o", {}).get("X") or frame["e"] for frame in frames] == wanted
 
 
+async def test_a_rule_may_look_inside_an_event(venue: Venue) -> None:
+    key = await open_user(venue)
+    fields = {"o.X": "FILLED", "o.i": "*", "o.R": "false"}
+    await plan(venue, "event_dropped", event="ORDER_TRADE_UPDATE", fields=fields)
+    await plan(venue, "event_dropped", event="*", fields={"o.nothing": "*"})
+    async with socket(venue, f"/private/ws?listenKey={key}") as ws:
+        await order(venue)
+        frames = [await ws.receive_json(timeout=WAIT_S) for _ in range(3)]
+    told = [frame.get("o", {}).get("X") or frame["e"] for frame in frames]
+    assert told == ["NEW", "TRADE_LITE", "ACCOUNT_UPDATE"]
+    assert len(venue.server.faults.events) == 1
+
+
 async def test_a_rule_may_name_the_call_and_the_parameters(venue: Venue) -> None:
     await plan(
         venue,
