@@ -27,6 +27,8 @@ REST_URL = "https://fapi.binance.com"
 WS_URL = "wss://fstream.binance.com"
 HISTORY_MINUTES = 4_600
 _WORKERS = 4
+_TRIES = 3
+"""How often a minute is asked for that the server has begun and does not list yet."""
 _SAMPLE_MINUTES = 240
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
@@ -52,6 +54,7 @@ class _Progress:
     """What of one symbol was delivered; `due` is the minute to come or in progress."""
 
     due: int
+    tries: int = 0
     time: int = 0
     started: bool = False
     gap: bool = True
@@ -216,8 +219,18 @@ class LiveFeed:
     async def _play_missed(
         self, symbol: str, until_ms: int, data: PublicData, sink: FeedSink
     ) -> None:
-        """Bring `symbol` to the minute that opens at `until_ms`, which the server has begun."""
-        for candle in await data.minutes(symbol, self._progress[symbol].due, until_ms):
+        """Bring `symbol` to the minute that opens at `until_ms`, which the server has begun.
+
+        Its REST side may be a moment behind its streams: the newest minutes are asked for again.
+        After some tries the server does not have them, and they stay out. Raises RetryLater.
+        """
+        progress = self._progress[symbol]
+        missed = await data.minutes(symbol, progress.due, until_ms)
+        newest = missed[-1].open_ms if missed else progress.due - MINUTE_MS
+        if newest < until_ms - MINUTE_MS and progress.tries < _TRIES:
+            progress.tries += 1
+            raise RetryLater(f"{symbol}: a minute that is over is not listed yet")
+        for candle in missed:
             for tick in path_ticks(candle):
                 sink.on_tick(tick)
             sink.on_minute(candle)

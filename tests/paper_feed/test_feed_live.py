@@ -150,6 +150,40 @@ def test_minutes_whose_closing_push_was_missed_are_fetched_and_played() -> None:
     on_rig(scenario)
 
 
+def test_a_minute_that_is_not_listed_yet_is_asked_for_again() -> None:
+    async def scenario(parts: Rig) -> None:
+        ear = await parts.listen()
+        missed = [minute(NOW + n * MINUTE, ("100", "102", "98", "101")) for n in range(2)]
+        parts.stub.minutes[BTC] += missed[:1]
+        later = NOW + 2 * MINUTE
+        await parts.stub.push(minute(later, ("101", "101", "101", "101")), later + 250)
+        await parts.connection()
+        assert "not listed yet" in parts.said[0]
+        assert ear.events == []
+        parts.stub.minutes[BTC] += missed[1:]
+        await parts.stub.push(minute(later, ("101", "101", "101", "101")), later + 2_250)
+        await ear.until(2 * 5 + 1)
+        assert ear.minutes() == missed
+
+    on_rig(scenario)
+
+
+def test_a_minute_the_server_does_not_have_is_given_up() -> None:
+    async def scenario(parts: Rig) -> None:
+        ear = await parts.listen()
+        later = NOW + 2 * MINUTE
+        for _ in range(3):
+            await parts.stub.push(minute(later, ("101", "101", "101", "101")), later + 250)
+            await parts.connection()
+        await parts.stub.push(minute(later, ("101", "101", "101", "101")), later + 9_250)
+        await ear.until(1)
+        assert [t.price for t in ear.ticks()] == prices("101")
+        assert len(parts.said) == 4
+        assert "are back" in parts.said[-1]
+
+    on_rig(scenario)
+
+
 def test_a_lost_connection_is_reported_and_made_up_for() -> None:
     async def scenario(parts: Rig) -> None:
         ear = await parts.listen()
