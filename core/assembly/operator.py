@@ -51,6 +51,12 @@ class OperatorDesk:
             feed=trading.access.feed,
             uptime_s=self._clock.monotonic() - self._began,
             equity=trading.orders.account.wallet(quote) + open_result,
+            balance=trading.orders.account.wallet(quote),
+            marks=tuple(
+                (view.symbol, mark)
+                for view in positions
+                if (mark := trading.engine.mark_price(view.symbol)) is not None
+            ),
             quote_coin=quote,
             positions=positions,
             user_stream=trading.stream.state,

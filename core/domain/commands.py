@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from core.domain.enums import StreamState, Venue
+from core.domain.money import ZERO
 from core.domain.position import PositionView
 
 
@@ -31,6 +32,8 @@ class StatusView:
     market_stream: StreamState
     entries_blocked: str
     fenced: tuple[str, ...] = ()
+    balance: Decimal = ZERO
+    marks: tuple[tuple[str, Decimal], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from tgbot.outbox import (
     Trouble,
     Unreachable,
 )
-from tgbot.render import Card, text
+from tgbot.render import Card, span, text
 from tgbot.routes import wants
 from tgbot.state import Remembered
 
@@ -244,6 +244,7 @@ class TelegramBot:
         if incoming is None:
             return
         if verdict is Verdict.STRANGER:
+            self._watch_pairing()
             line = self.gate.stranger(incoming)
             if line:
                 now = self._clock.now_ms()
@@ -252,8 +253,20 @@ class TelegramBot:
             self._audit(incoming, "paired by code")
             self._say("WARNING", f"{incoming.who} ({incoming.name}) was paired and commands now")
             await self._answer(incoming, "help", ())
+        elif verdict is Verdict.OLD and self.gate.knows(incoming):
+            self._audit(incoming, f"telegram too late: {incoming.text}")
+            age = span(self._clock.now_ms() - incoming.sent_ms)
+            line = f"{incoming.text[:60]} was sent {age} ago, too old to obey: send it again"
+            self._put_line(incoming, "⌛ ignored", line)
         elif verdict is Verdict.ACCEPT:
             await self._accept(incoming)
+
+    def _watch_pairing(self) -> None:
+        """Say once that the code no longer lets anybody in."""
+        pairing = self._parts.pairing
+        if pairing is not None and not pairing.open and not self.gate.people:
+            self._parts.pairing = None
+            self._say("WARNING", "the pairing code is used up or too old: restart for a new one")
 
     def _audit(self, incoming: Incoming, command: str) -> None:
         now = self._clock.now_ms()
@@ -262,14 +275,18 @@ class TelegramBot:
     # --- answering -------------------------------------------------------------------------------
 
     async def _accept(self, incoming: Incoming) -> None:
-        self._audit(incoming, f"telegram {incoming.text or incoming.data}")
         if not incoming.data:
+            self._audit(incoming, f"telegram {incoming.text}")
             words = incoming.text.split()
             if words and words[0].startswith("/"):
                 name = words[0][1:].partition("@")[0].lower()
                 await self._answer(incoming, name, tuple(words[1:]))
+            else:
+                self._put_line(incoming, "❓", "commands begin with /, see /help")
             return
         kind, _, value = incoming.data.partition(":")
+        if kind not in ("do", "no"):
+            self._audit(incoming, f"telegram button {incoming.data}")
         if kind == "ack":
             numbers = [int(number) for number in value.split(",") if number.isdecimal()]
             count = self.desk.acknowledge(numbers)
@@ -279,7 +296,7 @@ class TelegramBot:
             await self._decide(incoming, value, confirmed=kind == "do")
         else:
             self._stop_spinner(incoming, "")
-            await self._answer(incoming, kind, (value,))
+            await self._answer(incoming, kind, (value,) if value else ())
 
     def _stop_spinner(self, incoming: Incoming, notice: str) -> None:
         self.outbox.put(
@@ -290,11 +307,13 @@ class TelegramBot:
         """The second step: a button with a nonce was pressed."""
         pending = self._parts.confirmations.take(nonce, incoming.user_id, incoming.chat_id)
         commands = self._parts.commands
+        asked = "an old question" if pending is None else pending.words
+        self._audit(incoming, f"telegram {'yes' if confirmed else 'no'} to {asked}")
         if pending is None:
             self._stop_spinner(incoming, "expired or used: ask again")
         elif not confirmed:
             self._stop_spinner(incoming, "left as it is")
-            card = commands.card("left as it is", text(f"{pending.deed.value} was not done"))
+            card = commands.card("left as it is", text(f"{pending.words} was not done"))
             self._put(incoming, Reply(card), edit_id=incoming.message_id)
         elif (pending.deed.value, pending.argument) in self._deeds:
             self._stop_spinner(incoming, "already running")
@@ -321,7 +340,7 @@ class TelegramBot:
         commands = self._parts.commands
         command = commands.find(name, args)
         if command is None:
-            self._put(incoming, Reply(commands.card("❓", text("unknown: see /help"))))
+            self._put_line(incoming, "❓", "unknown: see /help")
             return
         self._put(incoming, await self._run(command, self._ask(incoming, args)))
 
@@ -347,6 +366,9 @@ class TelegramBot:
             self._say("ERROR", f"/{name} failed: {error!r}")
             line = f"/{name} failed: {type(error).__name__}; the log has more"
         return Reply(Card(f"❌ /{name}", (text(line),)))
+
+    def _put_line(self, incoming: Incoming, title: str, line: str) -> None:
+        self._put(incoming, Reply(self._parts.commands.card(title, text(line))))
 
     def _put(self, incoming: Incoming, reply: Reply, *, edit_id: int = 0) -> None:
         self.outbox.post(

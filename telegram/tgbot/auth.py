@@ -145,6 +145,10 @@ class Gate:
             return Verdict.PAIR if self._pairs(incoming) else Verdict.STRANGER
         return Verdict.ACCEPT if self._within_rate(incoming.user_id) else Verdict.TOO_MANY
 
+    def knows(self, incoming: Incoming) -> bool:
+        """True for a person on the list, within the rate."""
+        return incoming.user_id in self.people and self._within_rate(incoming.user_id)
+
     def _pairs(self, incoming: Incoming) -> bool:
         words = incoming.text.split()
         if self._pairing is None or len(words) != 2 or words[0] not in ("/start", "/pair"):

@@ -6,6 +6,7 @@ aggression and clearing a halt take a second step (`confirm`).
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
 from core.domain.enums import Tier
@@ -26,6 +27,8 @@ _SYMBOLS_SHOWN = 500
 _LOG_LINES = 20
 _LOG_MOST = 100
 _WHY_LINES = 5
+_SYMBOL_BUTTONS = 12
+_ACTING = ("pause", "resume", "close", "panic", "aggression")
 _TIERS = tuple(Tier)
 
 
@@ -141,6 +144,9 @@ class Commands:
             return self.orders.get_active_positions()
         return self._operator.status().positions
 
+    def _marks(self) -> dict[str, Decimal]:
+        return dict(self._operator.status().marks)
+
     def _day_start(self) -> int:
         now = self._clock.now_ms()
         return now - now % DAY_MS
@@ -153,13 +159,16 @@ class Commands:
         open_alerts = len(self._from.desk.unacknowledged)
         if open_alerts:
             blocks.append(text(f"🚨 {open_alerts} critical alerts not acknowledged"))
-        return Reply(self.card(self._from.instance, *blocks))
+        row = [Button("🔄 again", "status:"), Button("risk", "risk:"), Button("why", "why:")]
+        return Reply(self.card(self._from.instance, *blocks), (tuple(row),))
 
     async def positions(self, _ask: Ask) -> Reply:
         held = self._held()
         buttons = tuple((Button(f"close {base(v.symbol)}", f"close:{v.symbol}"),) for v in held)
         title = f"{len(held)} open"
-        return Reply(self.card(title, *views.positions(held, self._clock.now_ms())), buttons)
+        return Reply(
+            self.card(title, *views.positions(held, self._marks(), self._clock.now_ms())), buttons
+        )
 
     async def risk(self, _ask: Ask) -> Reply:
         view, quote = self._from.risk_view(), self._operator.status().quote_coin
@@ -191,7 +200,14 @@ class Commands:
         symbol = self._symbol(ask.args[0]) if ask.args else None
         lines = await self._operator.why(symbol, _WHY_LINES)
         title = f"why {base(symbol)}" if symbol else "why"
-        return Reply(self.card(title, *views.why(lines)))
+        return Reply(self.card(title, *views.why(lines)), () if symbol else self._symbol_rows())
+
+    def _symbol_rows(self) -> tuple[tuple[Button, ...], ...]:
+        """Buttons for the symbols looked at last, a few in a row."""
+        newest = sorted(self._signals.values(), key=lambda fact: (-fact.at_ms, fact.symbol))
+        shown = sorted(fact.symbol for fact in newest[:_SYMBOL_BUTTONS])
+        buttons = [Button(base(symbol), f"why:{symbol}") for symbol in shown]
+        return tuple(tuple(buttons[at : at + 4]) for at in range(0, len(buttons), 4))
 
     async def config(self, _ask: Ask) -> Reply:
         lines = tuple(self._operator.settings().splitlines())
@@ -223,21 +239,30 @@ class Commands:
 
     async def ping(self, ask: Ask) -> Reply:
         up = span(self._operator.status().uptime_s * 1_000)
-        line = f"pong: {self._from.instance} is up for {up}, your message took {ask.age_ms} ms"
+        heard = ask.age_ms // 1_000 + 1  # the service tells whole seconds
+        line = f"pong: {self._from.instance} is up for {up}, heard you within {heard} s"
         return Reply(self.card("ping", text(line)))
 
     async def help(self, ask: Ask) -> Reply:
-        lines = [
-            f"/{command.name} {command.usage}".strip() + f": {command.meaning}"
-            for command in self.table
-        ]
+        acting = dict.fromkeys(_ACTING)
+        looks = [self._line(command) for command in self.table if command.name not in acting]
+        acts = [self._line(command) for command in self.table if command.name in acting]
         title = f"hello {ask.name}, these work"
-        return Reply(self.card(title, text(*lines)))
+        note = text("also known: " + ", ".join(self._aliases()))
+        return Reply(self.card(title, text("▸ look", *looks), text("▸ act", *acts), note))
+
+    def _line(self, command: Command) -> str:
+        return f"/{command.name} {command.usage}".strip() + f": {command.meaning}"
+
+    def _aliases(self) -> list[str]:
+        """Names known from other bots."""
+        return ["/fx", *(f"/{alias}" for command in self.table for alias in command.aliases)]
 
     # --- acting ----------------------------------------------------------------------------------
 
     async def pause(self, ask: Ask) -> Reply:
-        return Reply(self.card("⏸ paused", text(await self._operator.pause(ask.who))))
+        card = self.card("⏸ paused", text(await self._operator.pause(ask.who)))
+        return Reply(card, ((Button("▶️ resume", "resume:"),),))
 
     async def resume(self, ask: Ask) -> Reply:
         halt = self._from.risk_view().halt
@@ -256,7 +281,7 @@ class Commands:
         chosen = [view for view in held if view.symbol == symbol]
         if not chosen:
             return self._refuse(f"no open position in {base(symbol)}")
-        blocks = views.positions(chosen, self._clock.now_ms())
+        blocks = views.positions(chosen, self._marks(), self._clock.now_ms())
         return self._question(ask, Deed.CLOSE, symbol, f"close {base(symbol)} at market", *blocks)
 
     async def panic(self, ask: Ask) -> Reply:
@@ -268,14 +293,17 @@ class Commands:
             "4. verify on the exchange",
             "5. cancel what is left",
         )
-        blocks = views.positions(held, self._clock.now_ms())
+        blocks = views.positions(held, self._marks(), self._clock.now_ms())
         return self._question(ask, Deed.PANIC, "", "PANIC", *blocks, plan)
 
     async def aggression(self, ask: Ask) -> Reply:
         now = self._from.tier()
         wanted = next((tier for tier in _TIERS if ask.args and tier == ask.args[0].lower()), None)
         if wanted is None:
-            row = tuple(Button(tier.value, f"aggression:{tier.value}") for tier in _TIERS)
+            row = tuple(
+                Button(f"• {tier.value}" if tier is now else tier.value, f"aggression:{tier.value}")
+                for tier in _TIERS
+            )
             return Reply(self.card("aggression", text(f"tier in force: {now.value}")), (row,))
         if _TIERS.index(wanted) <= _TIERS.index(now):
             line = await self._operator.set_tier(wanted, ask.who)

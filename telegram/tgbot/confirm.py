@@ -38,6 +38,11 @@ class Pending:
     digest: str
     expires: float
 
+    @property
+    def words(self) -> str:
+        """What was asked for, for people and the audit log."""
+        return f"{self.deed.value.replace('_', ' ')} {self.argument}".strip()
+
 
 class Confirmations:
     """Open questions, the newest few."""

@@ -15,7 +15,7 @@ from core.domain.facts import (
     TradeClosed,
 )
 from core.domain.money import to_wire
-from tgbot.render import Block, Card, base, money, price, signed, span, table, text
+from tgbot.render import Block, Card, away, base, money, price, signed, span, table, text
 
 _BY_TEXT = (
     ("code -2014", "key-revoked"),
@@ -103,8 +103,9 @@ def _opened(fact: PositionOpened, quote: str) -> Notice:
     title = f"📈 {fact.direction} {name}" if fact.direction.sign > 0 else f"📉 SHORT {name}"
     rows = [
         ("size", f"{to_wire(fact.quantity)} {name} ×{fact.leverage}"),
+        ("worth", f"{money(fact.quantity * fact.entry_price)} {quote}"),
         ("entry", price(fact.entry_price)),
-        ("stop", price(fact.stop_price)),
+        ("stop", f"{price(fact.stop_price)} ({away(fact.entry_price, fact.stop_price)})"),
         ("", f"confirmed in {fact.stop_elapsed_ms:.0f} ms"),
         *(
             (f"tp {level}", f"{price(at)} for {to_wire(size)}")

@@ -185,6 +185,11 @@ def price(value: Decimal) -> str:
     return to_wire(round(value, digits))
 
 
+def away(start: Decimal, end: Decimal) -> str:
+    """`-0.80 %`: how far `end` is from `start`."""
+    return f"{signed((end / start - 1) * 100)} %" if start else "-"
+
+
 def span(milliseconds: float) -> str:
     """`2d 03h`, `1h 04m`, `12m 30s` or `8s`."""
     seconds = max(int(milliseconds // 1_000), 0)

@@ -11,6 +11,7 @@ from core.risk_guard import RiskView
 from tgbot.notices import profit_factor, streak_text
 from tgbot.render import (
     Block,
+    away,
     base,
     clock_text,
     columns,
@@ -31,6 +32,7 @@ def status(
 ) -> tuple[Block, ...]:
     rows = [
         ("up", span(view.uptime_s * 1_000)),
+        ("balance", f"{money(view.balance)} {view.quote_coin}"),
         ("equity", f"{money(view.equity)} {view.quote_coin}"),
         ("today", f"{signed(risk.realized_today)} {view.quote_coin}"),
         ("positions", f"{len(view.positions)} of {risk.max_positions}"),
@@ -43,9 +45,11 @@ def status(
         blocks.append(text(f"⛔ {view.entries_blocked}"))
     blocks += [text(f"⛔ strategy switched off until restart: {line}") for line in view.fenced]
     if view.positions:
-        blocks.append(positions(view.positions, now_ms)[0])
+        marks = dict(view.marks)
+        blocks.append(columns([_short(each, marks.get(each.symbol)) for each in view.positions]))
     newest = sorted(signals.values(), key=lambda fact: (-fact.at_ms, fact.symbol))[:_SIGNALS_SHOWN]
     if newest:
+        blocks.append(text("last looks:"))
         blocks.append(
             table(
                 (base(fact.symbol), f"{clock_text(fact.at_ms)} {fact.gate or fact.verdict}")
@@ -55,23 +59,47 @@ def status(
     return tuple(blocks)
 
 
-def positions(held: Sequence[PositionView], now_ms: int) -> tuple[Block, ...]:
+def _short(view: PositionView, mark: Decimal | None) -> tuple[str, ...]:
+    """One line of a position: what, how much, and what it is worth now."""
+    return (
+        f"{view.direction.value} {base(view.symbol)}",
+        f"{abs(view.quantity):f}",
+        f"×{view.leverage}",
+        "?" if mark is None else signed(_open_result(view, mark)),
+    )
+
+
+def _open_result(view: PositionView, mark: Decimal) -> Decimal:
+    return view.direction.sign * (mark - view.entry_price) * abs(view.quantity)
+
+
+def positions(
+    held: Sequence[PositionView], marks: Mapping[str, Decimal], now_ms: int
+) -> tuple[Block, ...]:
+    """Every position with its stop and its result; `marks` are mark prices by symbol."""
     if not held:
         return (text("no open positions"),)
-    blocks = []
-    for view in held:
-        name = base(view.symbol)
-        stop = "NONE" if view.stop_price is None else price(view.stop_price)
-        covered = view.stop_price is not None and view.stop_quantity >= abs(view.quantity)
-        rows = [
-            (view.direction.value, f"{name} {abs(view.quantity):f} ×{view.leverage}"),
-            ("entry", price(view.entry_price)),
-            ("stop", stop if covered else f"{stop} covers {view.stop_quantity:f} ⚠️"),
-            ("booked", f"{signed(view.realized - view.fees)} after fees"),
-            ("held", span(now_ms - view.opened_ms)),
-        ]
-        blocks.append(table(rows))
-    return tuple(blocks)
+    return tuple(table(_rows(view, marks.get(view.symbol), now_ms)) for view in held)
+
+
+def _rows(view: PositionView, mark: Decimal | None, now_ms: int) -> list[tuple[str, str]]:
+    name, size = base(view.symbol), abs(view.quantity)
+    rows = [
+        (view.direction.value, f"{name} {size:f} ×{view.leverage}"),
+        ("entry", price(view.entry_price)),
+    ]
+    if mark is not None:
+        rows.append(("mark", f"{price(mark)} ({away(view.entry_price, mark)})"))
+        rows.append(("open", signed(_open_result(view, mark))))
+    stop = "NONE" if view.stop_price is None else price(view.stop_price)
+    if view.stop_price is not None and view.stop_quantity >= size:
+        stop += f" ({away(view.entry_price, view.stop_price)})"
+    else:
+        stop += f" covers {view.stop_quantity:f} ⚠️"
+    rows.append(("stop", stop))
+    rows.append(("booked", f"{signed(view.realized - view.fees)} after fees"))
+    rows.append(("held", span(now_ms - view.opened_ms)))
+    return rows
 
 
 def risk(view: RiskView, quote: str, now_ms: int) -> tuple[Block, ...]:
@@ -157,13 +185,15 @@ def why(lines: Sequence[WhyLine]) -> tuple[Block, ...]:
     if not lines:
         return (text("no decisions recorded yet"),)
     return tuple(
-        text(
-            f"{clock_text(line.at_ms)} {base(line.symbol)}: "
-            f"{line.verdict}{f' ({line.gate})' if line.gate else ''}",
-            f"   {line.text}",
-        )
+        text(f"{clock_text(line.at_ms)} {base(line.symbol)}: {_verdict(line)}", f"   {line.text}")
         for line in lines
     )
+
+
+def _verdict(line: WhyLine) -> str:
+    """The verdict with the gate that gave it, unless both say the same."""
+    same = line.gate.replace("_", " ") == line.verdict
+    return line.verdict if same or not line.gate else f"{line.verdict} ({line.gate})"
 
 
 def closed(report: CloseReport) -> str:

@@ -87,6 +87,8 @@ class Desk:
             uptime_s=self._clock.monotonic() + 7_440,
             equity=Decimal("402.37"),
             quote_coin="USDC",
+            balance=Decimal("401.11"),
+            marks=((SYMBOL, Decimal("2.0130")),),
             positions=tuple(self.held),
             user_stream=StreamState.LIVE,
             market_stream=StreamState.LIVE,

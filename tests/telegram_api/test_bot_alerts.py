@@ -67,7 +67,8 @@ def test_entry_and_exit_say_everything_in_one_message(tmp_path: Path) -> None:
         for words in (
             "🧪 PAPER · 📈 LONG XRP",
             "size   100 XRP ×5",
-            "stop   1.9844\n       confirmed in 312 ms",
+            "worth  200.04 USDC",
+            "stop   1.9844 (-0.80 %)\n       confirmed in 312 ms",
             "tp 2   2.0244 for 30",
             "risk   1.60 USDC (0.40 %)",
             "why: EMA 9 > 21 & ADX 27 > 20",

@@ -1,5 +1,6 @@
 """Who is listened to, and what takes a second step."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from telegram_api.scene import ANN, EPOCH_MS, SYMBOL, Scene, on_stage, position
 
 from core.domain.enums import Tier
+from core.kernel.clock import SimulatedClock
 from core.oms.risk_store import Halt
 from tgbot.auth import PER_MINUTE
 
@@ -23,7 +25,6 @@ _ORIGIN = {"type": "hidden_user", "date": 1, "sender_user_name": "x"}
         ({"chat": {"id": -5, "type": "group", "title": "all"}}, "not_private"),
         ({"chat": {"id": MALLORY, "type": "private", "first_name": "M"}}, "not_private"),
         ({"from": {"id": MALLORY, "is_bot": False, "first_name": "M"}}, "not_private"),
-        ({"date": EPOCH_MS // 1_000 - 61}, "old"),
         ({"text": None, "new_chat_title": "x"}, "unusable"),
         ({"date": "yesterday"}, "unusable"),
     ],
@@ -39,6 +40,63 @@ def test_what_is_not_a_fresh_private_message_is_ignored(
         counts = {verdict.value: count for verdict, count in scene.bot.gate.counts.items()}
         assert counts.get(why) == 1
         assert scene.commands() == [f"telegram:{ANN} telegram /ping"]
+
+    on_stage(tmp_path, story)
+
+
+def test_an_old_command_is_not_obeyed_and_its_author_is_told(tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        scene.api.people.add(MALLORY)
+        for user in (MALLORY, ANN):
+            scene.api.say(user, "/pause", date=EPOCH_MS // 1_000 - 61)
+        await scene.wait(lambda: len(scene.api.shown) == 2)
+        assert "/pause was sent 1m 01s ago, too old to obey" in scene.api.shown[1].text
+        assert scene.api.shown[1].chat_id == ANN
+        assert scene.desk.done == []
+        assert scene.commands() == [f"telegram:{ANN} telegram too late: /pause"]
+
+    on_stage(tmp_path, story)
+
+
+@pytest.mark.parametrize("seconds", [-7_200.0, 7_200.0])
+def test_a_machine_with_a_wrong_clock_takes_no_fresh_command_for_an_old_one(
+    tmp_path: Path, seconds: float
+) -> None:
+    async def story(scene: Scene) -> None:
+        right = SimulatedClock(EPOCH_MS, asyncio.get_running_loop())
+        scene.api.clock = right
+        scene.clock.shift(seconds)
+        await scene.clock.sleep(30)  # until an answer has told the service's time
+        await scene.ask("/pause")
+        await scene.wait(lambda: scene.desk.done)
+        scene.api.say(ANN, "/resume", date=right.now_ms() // 1_000 - 70)
+        await scene.wait(lambda: any("too old to obey" in each.text for each in scene.api.shown))
+        assert len(scene.desk.done) == 1
+
+    on_stage(tmp_path, story)
+
+
+def test_every_step_is_audited_in_words(tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        (question,) = await scene.ask("/close xrp")
+        await scene.press(question, "no")
+        (question,) = await scene.ask("/panic")
+        await scene.press(question, "yes, PANIC")
+        await scene.wait(lambda: question.edits)
+        (status,) = await scene.ask("/status")
+        await scene.press(status, "risk")
+        await scene.wait(lambda: "SL streak" in scene.api.shown[-1].text)
+        (answer,) = await scene.ask("status please")
+        assert "see /help" in answer.text
+        assert [line.split(" ", 1)[1] for line in scene.commands()] == [
+            "telegram /close xrp",
+            f"telegram no to close {SYMBOL}",
+            "telegram /panic",
+            "telegram yes to panic",
+            "telegram /status",
+            "telegram button risk:",
+            "telegram status please",
+        ]
 
     on_stage(tmp_path, story)
 
@@ -252,7 +310,7 @@ def test_less_aggression_at_once_and_more_after_a_second_look(tmp_path: Path) ->
         await scene.ask("/aggression conservative")
         assert scene.desk.tier is Tier.CONSERVATIVE
         (choice,) = await scene.ask("/aggression")
-        assert choice.labels == ["conservative", "balanced", "aggressive"]
+        assert choice.labels == ["• conservative", "balanced", "aggressive"]
         before = len(scene.api.shown)
         await scene.press(choice, "balanced")
         await scene.wait(lambda: len(scene.api.shown) > before)
@@ -308,6 +366,7 @@ def test_the_code_cannot_be_guessed_for_long(tmp_path: Path) -> None:
             scene.api.say(MALLORY, f"/start AAAA-AAA{guess}")
         scene.api.say(ANN, f"/start {_code(scene)}")
         await scene.clock.sleep(5)
+        assert sum("used up or too old: restart" in line for line in scene.log) == 1
         assert scene.bot.gate.people == ()
         assert scene.api.shown == []
         await scene.close()
