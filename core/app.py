@@ -39,6 +39,7 @@ from core.domain.facts import Alert
 from core.domain.money import ZERO
 from core.domain.ports import Clock
 from core.kernel.clock import LiveClock, SimulatedClock, stopwatch
+from core.kernel.core_dumps import forbid_core_dumps
 from core.kernel.dispatcher import Dispatcher
 from core.kernel.instance_lock import InstanceLock
 from core.kernel.lifecycle import Stage, StageOutcome, StageReport, run_stages
@@ -72,6 +73,7 @@ class RunOptions:
 
 def run_daemon(config: TradingConfig, options: RunOptions) -> ExitCode:
     """Run until stopped. Raises ConfigError; every other failure becomes an exit code."""
+    forbid_core_dumps()
     try:
         with nullcontext() if options.check else InstanceLock(config.data_dir):
             source = choose_prices(config) if config.venue is Venue.PAPER else None
@@ -97,10 +99,14 @@ def _end(code: ExitCode, error: BotError) -> ExitCode:
 async def _main(config: TradingConfig, options: RunOptions, source: PriceSource | None) -> ExitCode:
     loop = asyncio.get_running_loop()
     if source is None or source.epoch_ms is None:
-        return await Application(config, options, source, LiveClock()).run()
+        app = Application(config, options, source, LiveClock())
+        app.guard_process()
+        return await app.run()
     with aiohttp_on_virtual_time(loop):
         clock = SimulatedClock(source.epoch_ms, loop)
-        return await Application(config, options, source, clock, Surroundings(inline=True)).run()
+        app = Application(config, options, source, clock, Surroundings(inline=True))
+        app.guard_process()
+        return await app.run()
 
 
 class Application:
@@ -140,6 +146,11 @@ class Application:
         self._ending: str | None = None
 
     # --- run -------------------------------------------------------------------------------------
+
+    def guard_process(self) -> None:
+        """What would end a thread or the process is logged without secrets, until the process
+        ends. For a process that is this run and nothing else."""
+        self._log.guard_process()
 
     async def run(self) -> ExitCode:
         signals = StopSignals(asyncio.get_running_loop(), self._force)

@@ -66,6 +66,7 @@ def open_log(
             redactor,
             clock,
             console=console,
+            json_lines=config.log_json,
             retention_days=config.log_retention_days,
         )
     except OSError as error:
