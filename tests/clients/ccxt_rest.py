@@ -24,7 +24,8 @@ def redirect(exchange: Any, at: Place) -> None:
 
 def client_of(kind: Any, at: Place) -> Any:
     options = {"fetchCurrencies": False, "fetchOpenOrders": {"warnWithoutSymbol": False}}
-    exchange = kind({"apiKey": at.api_key, "secret": at.api_secret, "options": options})
+    keys = {"apiKey": at.api_key, "secret": at.api_secret}
+    exchange = kind({**keys, "enableRateLimit": False, "options": options})
     redirect(exchange, at)
     exchange.get_exceptions_by_url = lambda _url, sort: exchange.exceptions["linear"].get(sort, {})
     return exchange

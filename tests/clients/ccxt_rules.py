@@ -213,7 +213,6 @@ class Rules:
 
     async def limits(self) -> None:
         """Too many orders, too much weight, and a ban for going on; the last check of all."""
-        self.ex.enableRateLimit = False
         wish = {"symbol": SYMBOL, "side": "BUY", "type": "LIMIT", "timeInForce": "IOC"}
         wish |= {"quantity": str(SIZE), "price": str(self.near(0.97))}
         batch = {"batchOrders": [wish] * 5}

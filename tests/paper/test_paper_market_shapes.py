@@ -106,3 +106,36 @@ async def test_every_market_event_has_its_documented_shape(venue: Venue) -> None
     two = await collect(venue, f"/public/stream?streams={PUBLIC}", public)
     for name, event in (one | two).items():
         assert kinds(event) == kinds(SHAPES[name]), name
+
+
+BRACKET = {"bs": 1, "bnf": 1, "bnc": 1, "mmr": 0.5, "cf": 0, "mi": 1, "ma": 1}
+ARRAYS = {
+    "!markPrice@arr@1s": "markPriceUpdate",
+    "!ticker@arr": "24hrTicker",
+    "!miniTicker@arr": "24hrMiniTicker",
+}
+
+
+async def test_streams_of_all_markets_carry_the_same_rows(venue: Venue) -> None:
+    found: dict[str, Any] = {}
+    wanted = {*ARRAYS, "!forceOrder@arr", "!contractInfo"}
+    await venue.call(
+        "POST", "/fapi/v1/order", symbol=BTC, side="BUY", type="MARKET", quantity="0.01"
+    )
+    path = f"/market/stream?streams={'/'.join(wanted)}"
+    async with asyncio.timeout(2 * WAIT_S), socket(venue, path) as ws:
+        venue.tick("60010")
+        await end_position_and_contract(venue)
+        while set(found) != wanted:
+            frame = await ws.receive_json()
+            found[frame["stream"]] = frame["data"]
+    for name, event in ARRAYS.items():
+        rows = found[name]
+        assert {row.pop("e") for row in rows} == {event}
+        assert all(kinds(row) == kinds(SHAPES[event]) for row in rows)
+    force = found["!forceOrder@arr"]
+    assert force.pop("e") == "forceOrder"
+    assert kinds(force) == kinds(SHAPES["forceOrder"])
+    brackets = found["!contractInfo"]["bks"]
+    assert brackets
+    assert all(kinds(row) == kinds(BRACKET) for row in brackets)
