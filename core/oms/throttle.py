@@ -30,6 +30,8 @@ _MAX_PRICE_AGE_MS = 30_000
 _EXIT_REPEATS = 10
 """Requests under one exit intent; its keeper starts a new intent long before."""
 _REMEMBERED = 1_000
+_APPROVALS = 64
+"""Approvals kept whole; an entry leaves, or is given up, within seconds of its approval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ class Throttle:
     def approve(self, approved: ApprovedEntry) -> None:
         """An approval arrived: a request may match it from now on."""
         self._approved[approved.intent_id] = approved
-        while len(self._approved) > _REMEMBERED:
+        while len(self._approved) > _APPROVALS:
             self._approved.popitem(last=False)
 
     def approval(self, intent_id: str) -> ApprovedEntry | None:

@@ -21,7 +21,7 @@ _SYMBOLS = ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "LINK", "BNB", "AVAX", "S
 
 
 class FaultKind(StrEnum):
-    """Named by the ids of docs/invariants.md."""
+    """Named by the ids of docs/reference/faults.md."""
 
     ANSWER_LOST = "F01 answer lost"
     REQUEST_LOST = "F02 request lost"
@@ -29,7 +29,9 @@ class FaultKind(StrEnum):
     OVERLOADED = "F04 503 refused"
     TOO_MANY = "F05 429"
     BANNED = "F06 418 ban"
+    FORBIDDEN = "F07 403"
     TIMESTAMP = "F08 -1021"
+    KEY_REVOKED = "F09 key revoked"
     GARBLED = "F10 garbled answer"
     SLOW = "F11 latency"
     RESET = "F12 connections reset"
@@ -41,13 +43,21 @@ class FaultKind(StrEnum):
     GAP = "F18 events lost"
     KEY_EXPIRED = "F19 listen key expires"
     STREAMS_CUT = "F20 all streams cut"
+    GARBAGE = "F21 garbage on the streams"
+    BURST = "F22 burst of events"
     MARKET_SILENT = "F23 market stream silent"
     MAINTENANCE = "F24 maintenance"
     SWIZZLE = "F24 links cut one by one"
+    PARTIAL_FILL = "F25 partial fill"
     STOP_REFUSED = "F26 stop refused"
     TRIGGER_REJECTED = "F27 stop rejected at trigger"
+    REDUCE_REFUSED = "F28 reduce-only refused"
     NO_MARGIN = "F29 margin insufficient"
+    FILTERS = "F30 coarser prices"
     LIQUIDATED = "F31 liquidation"
+    DELEVERAGED = "F32 deleveraged"
+    DELISTED = "F33 close-only"
+    BY_HAND = "F34 settings changed by hand"
     PHONE_CLOSE = "F35 closed by hand"
     PHONE_CANCEL = "F35 stop cancelled by hand"
     FOREIGN_ORDER = "F36 foreign order"
@@ -56,12 +66,18 @@ class FaultKind(StrEnum):
     STOP = "F39 orderly stop"
     CLOCK_STEP = "F43 wall clock steps"
     STALL = "F44 loop stalls"
+    ELSEWHERE = "F45 account traded elsewhere"
     PAUSE = "F46 paused by the operator"
     PANIC = "F46 panic"
 
 
 _SELDOM = {
     FaultKind.BANNED: 0.3,
+    FaultKind.FORBIDDEN: 0.3,
+    FaultKind.KEY_REVOKED: 0.3,
+    FaultKind.BURST: 0.5,
+    FaultKind.DELISTED: 0.5,
+    FaultKind.FILTERS: 0.5,
     FaultKind.KILL: 0.5,
     FaultKind.STOP: 0.2,
     FaultKind.SWIZZLE: 0.4,
@@ -101,6 +117,8 @@ class Script:
     """The risk guard keeps its limits of the day; otherwise losses do not end the trading."""
     strikes: tuple[Strike, ...]
     quote: str = QUOTE
+    elsewhere: str = ""
+    """A listed contract that the daemon does not trade, for somebody else's hand."""
 
     @property
     def seconds(self) -> float:
@@ -119,7 +137,7 @@ def write_script(
 ) -> Script:
     """The plan of a seed. `kinds` forces the mix, None draws it; `intensity` multiplies rates."""
     random = Chance(seed).stream("script")
-    bases = random.sample(_SYMBOLS, random.randint(2, 6))
+    *bases, spare = random.sample(_SYMBOLS, random.randint(3, 7))
     chosen = kinds if kinds is not None else _mix(random)
     strikes: list[Strike] = []
     for kind in chosen:
@@ -133,6 +151,7 @@ def write_script(
         jitter_ms=random.choice((0, 5, 60)),
         guarded=random.random() < _GUARDED_CHANCE,
         strikes=tuple(sorted(strikes, key=lambda strike: (strike.at, strike.kind))),
+        elsewhere=f"{spare}{QUOTE}",
     )
 
 

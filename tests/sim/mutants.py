@@ -6,6 +6,7 @@ be reported, the faults that make it visible, and within how many seeds.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -13,21 +14,38 @@ import msgspec
 import pytest
 
 from core.assembly.settings import LiveSettings
-from core.domain.enums import AlgoStatus, ExitReason, Lane, OrderStatus
+from core.config import TradingConfig
+from core.domain.enums import (
+    AlgoStatus,
+    DenyReason,
+    ExitReason,
+    ForeignPolicy,
+    Lane,
+    OrderStatus,
+    Purpose,
+)
+from core.domain.errors import VenueError
+from core.domain.intent import OrderIntent, OrderRequest
+from core.domain.market import BookTop
 from core.domain.order import OrderRecord
 from core.domain.position import Fill, Trade
+from core.exchange.market_data import MarketData
+from core.exchange.rate_budget import RateBudget
 from core.exchange.websocket import Feed
 from core.observe.audit_trail import AuditTrail
-from core.oms import evidence, keeper
+from core.oms import evidence, keeper, outcomes
 from core.oms.decisions import Finish, Idle, PlaceStop
 from core.oms.inbox import Inbox
 from core.oms.outcomes import OutcomeResolver
 from core.oms.reconciler import Reconciler
 from core.oms.risk_store import Halt, RiskStore
+from core.oms.rules import OmsRules
 from core.oms.sender import Sender
 from core.oms.state import SymbolState
+from core.oms.throttle import Denial, Throttle
 from core.order_manager import OrderManager
 from core.simulation.schedule import FaultKind as F
+from core.sizing import SizingLimits
 from core.storage import audit_file
 from core.storage.audit_chain import EMPTY, Head
 from core.storage.journal import Journal, LoadedState
@@ -93,8 +111,8 @@ def count_fills_twice(patch: Patch) -> None:
 def no_stop(patch: Patch) -> None:
     decide = keeper.decide_protect
 
-    def careless(state: SymbolState, now: float, verify_timeout: float) -> object:
-        step = decide(state, now, verify_timeout)
+    def careless(state: SymbolState, *about: float) -> object:
+        step = decide(state, *about)  # type: ignore[arg-type]  # passed on as it came
         return Idle() if isinstance(step, PlaceStop) else step
 
     patch.setattr(keeper, "decide_protect", careless)
@@ -104,8 +122,8 @@ def stop_for_the_plan_only(patch: Patch) -> None:
     """A stop that is gone is never placed again."""
     decide = keeper.decide_protect
 
-    def once(state: SymbolState, now: float, verify_timeout: float) -> object:
-        step = decide(state, now, verify_timeout)
+    def once(state: SymbolState, *about: float) -> object:
+        step = decide(state, *about)  # type: ignore[arg-type]  # passed on as it came
         return Idle() if isinstance(step, PlaceStop) and state.confirmed_once else step
 
     patch.setattr(keeper, "decide_protect", once)
@@ -236,14 +254,144 @@ def pause_ignored(patch: Patch) -> None:
     patch.setattr(LiveSettings, "trading_enabled", lambda self: True)
 
 
+def first_denial_is_proof(patch: Patch) -> None:
+    """An order that the exchange does not know at once is believed never to come."""
+    patch.setattr(outcomes, "_DENIALS", 1)
+    patch.setattr(OutcomeResolver, "window_closed", lambda self, record: True)
+
+
+def failed_cancel_is_a_cancel(patch: Patch) -> None:
+    async def believe(self: Sender, state: SymbolState, record: OrderRecord, lane: Lane) -> None:
+        with suppress(VenueError):
+            await self._exchange.cancel(
+                record.intent.symbol,
+                record.client_id,
+                conditional=record.rests_as_conditional,
+                lane=lane,
+            )
+        self._evidence.settle(state, record, OrderStatus.CANCELED, "cancel answer", "")
+
+    patch.setattr(Sender, "cancel", believe)
+
+
+def more_leverage(patch: Patch) -> None:
+    configured = SizingLimits.from_config.__func__  # type: ignore[attr-defined]  # of the class
+
+    def daring(kind: type[SizingLimits], config: TradingConfig) -> SizingLimits:
+        limits: SizingLimits = configured(kind, config)
+        return replace(limits, leverage=limits.leverage + 6)
+
+    patch.setattr(SizingLimits, "from_config", classmethod(daring))
+
+
+def forty_times_the_risk(patch: Patch) -> None:
+    """Sized for forty times the risk, and the last look before the wire is away."""
+    configured = SizingLimits.from_config.__func__  # type: ignore[attr-defined]  # of the class
+
+    def greedy(kind: type[SizingLimits], config: TradingConfig) -> SizingLimits:
+        limits: SizingLimits = configured(kind, config)
+        everything = {"margin_share": Decimal(1), "max_margin_usage": Decimal(1)}
+        return replace(limits, risk_pct=limits.risk_pct * 40, **everything)
+
+    patch.setattr(SizingLimits, "from_config", classmethod(greedy))
+    patch.setattr(Throttle, "_judge_value", lambda self, intent, approved: None)
+
+
+def size_changed_on_the_way(patch: Patch) -> None:
+    make = OrderRequest.of
+
+    def larger(intent: OrderIntent, client_id: str) -> OrderRequest:
+        request = make(intent, client_id)
+        return request if request.reduce_only else replace(request, quantity=intent.quantity * 2)
+
+    patch.setattr(OrderRequest, "of", staticmethod(larger))
+
+
+def approvals_unrecorded(patch: Patch) -> None:
+    patch.setattr(AuditTrail, "_on_approved", lambda self, fact: None)
+
+
+def halt_stops_exits_too(patch: Patch) -> None:
+    admit = Throttle.admit
+
+    def all_or_nothing(self: Throttle, state: SymbolState, record: OrderRecord) -> Denial | None:
+        if self._risk.halted is not None:  # type: ignore[attr-defined]  # the guard itself
+            return Denial(DenyReason.NOT_APPROVED)
+        return admit(self, state, record)
+
+    patch.setattr(Throttle, "admit", all_or_nothing)
+
+
+def protection_waits_with_the_data(patch: Patch) -> None:
+    wait_ms = RateBudget._wait_ms
+
+    def last(self: RateBudget, lane: Lane, weight: int, orders: int, now_ms: int) -> int:
+        return wait_ms(self, Lane.DATA, weight, orders, now_ms)
+
+    patch.setattr(RateBudget, "_wait_ms", last)
+
+
+def one_try_to_leave(patch: Patch) -> None:
+    leave = keeper.Keeper._flatten
+
+    def once(
+        self: keeper.Keeper, state: SymbolState, quantity: Decimal, reason: ExitReason
+    ) -> None:
+        if state.generation(Purpose.FLATTEN, 0):
+            state.flatten_not_before = state.flatten_again_at = float("inf")
+        else:
+            leave(self, state, quantity, reason)
+
+    patch.setattr(keeper.Keeper, "_flatten", once)
+
+
+def prices_of_long_ago(patch: Patch) -> None:
+    """The first book that was ever seen is the one entries are reckoned with."""
+    newest = MarketData.book
+    seen: dict[tuple[int, str], BookTop] = {}
+
+    def first(self: MarketData, symbol: str) -> BookTop | None:
+        book = newest(self, symbol)
+        return book if book is None else seen.setdefault((id(self), symbol), book)
+
+    patch.setattr(MarketData, "book", first)
+
+
+def entries_without_a_user_stream(patch: Patch) -> None:
+    patch.setattr(OrderManager, "entries_blocked", lambda self: "")
+    patch.setattr(OrderManager, "reconciled", True)
+
+
+def strangers_untold(patch: Patch) -> None:
+    patch.setattr(Reconciler, "_report_foreign_orders", lambda self, snapshot: None)
+
+
+def strangers_swept_away(patch: Patch) -> None:
+    patch.setattr(Reconciler, "ours", lambda self, client_id: True)
+
+
+def adopts_what_it_finds(patch: Patch) -> None:
+    begin = Reconciler.__init__
+
+    def greedy(self: Reconciler, *, rules: OmsRules, **parts: object) -> None:
+        begin(self, rules=replace(rules, foreign=ForeignPolicy.ADOPT), **parts)  # type: ignore[arg-type]  # passed on
+
+    patch.setattr(Reconciler, "__init__", greedy)
+
+
+def positions_unwritten(patch: Patch) -> None:
+    """What a fill does to a trade stays in memory until the trade ends."""
+    patch.setattr(Journal, "note_trade", lambda self, trade: None)
+
+
 MUTANTS: dict[str, Mutant] = {
     "send before journal": Mutant(send_before_journal, ("INV-03",)),
     "resend when in doubt": Mutant(
-        resend_when_in_doubt, ("INV-02",), (F.ANSWER_LOST,), seeds=3, intensity=200
+        resend_when_in_doubt, ("INV-02",), (F.ANSWER_LOST,), seeds=4, intensity=400
     ),
     "unknown is failed": Mutant(
         unknown_is_failed,
-        ("INV-01", "INV-02", "INV-05", "INV-10"),
+        ("INV-04",),
         (F.ANSWER_LOST, F.GAP),
         seeds=3,
         intensity=300,
@@ -274,4 +422,46 @@ MUTANTS: dict[str, Mutant] = {
     "pause ignored": Mutant(
         pause_ignored, ("INV-13",), (F.PAUSE,), seeds=4, hours=0.2, intensity=60
     ),
+    "first denial is proof": Mutant(
+        first_denial_is_proof, ("INV-04",), (F.ANSWER_LOST, F.REQUEST_LOST), intensity=100
+    ),
+    "a failed cancel is a cancel": Mutant(
+        failed_cancel_is_a_cancel, ("INV-04",), (F.REQUEST_LOST, F.OVERLOADED), intensity=100
+    ),
+    "more leverage": Mutant(more_leverage, ("INV-06",)),
+    "forty times the risk": Mutant(forty_times_the_risk, ("INV-06",)),
+    "size changed on the way": Mutant(size_changed_on_the_way, ("INV-07",)),
+    "approvals unrecorded": Mutant(approvals_unrecorded, ("INV-07",)),
+    "a halt stops exits too": Mutant(
+        halt_stops_exits_too, ("INV-08",), (F.PANIC,), seeds=2, hours=0.3, intensity=30
+    ),
+    "protection waits with the data": Mutant(
+        protection_waits_with_the_data,
+        ("INV-01", "INV-08"),
+        (F.TOO_MANY, F.PHONE_CANCEL),
+        seeds=2,
+        intensity=60,
+    ),
+    "one try to leave": Mutant(
+        one_try_to_leave,
+        ("INV-01", "INV-08"),
+        (F.TRIGGER_REJECTED, F.STOP_REFUSED, F.REDUCE_REFUSED, F.PRICE_GAP),
+        seeds=2,
+        intensity=60,
+    ),
+    "prices of long ago": Mutant(
+        prices_of_long_ago, ("INV-14",), (F.PRICE_GAP,), seeds=2, intensity=40
+    ),
+    "entries without a user stream": Mutant(
+        entries_without_a_user_stream,
+        ("INV-14",),
+        (F.USER_DOWN,),
+        seeds=3,
+        hours=0.5,
+        intensity=15,
+    ),
+    "strangers untold": Mutant(strangers_untold, ("INV-15",), (F.FOREIGN_ORDER,)),
+    "strangers swept away": Mutant(strangers_swept_away, ("INV-15",), (F.FOREIGN_ORDER,)),
+    "adopts what it finds": Mutant(adopts_what_it_finds, ("INV-15",), (F.ELSEWHERE,)),
+    "positions unwritten": Mutant(positions_unwritten, ("INV-05",)),
 }

@@ -4,139 +4,86 @@ import asyncio
 import gc
 import os
 import shutil
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
 
 from core.config import TradingConfig
-from core.domain.enums import AlgoStatus, ExecutionType, OrderKind
+from core.domain.errors import AccountError
 from core.domain.money import ZERO
 from core.ids import parse_client_id
 from core.kernel.clock import stopwatch
 from core.kernel.loops import run
-from core.paper.records import AlgoOrder, Order, Trade
+from core.paper.records import Trade
 from core.risk_guard import RiskLimits
+from core.simulation.calm import BIRTH_S
 from core.simulation.crash import SteppedLoop
 from core.simulation.memory_network import STREAMS
-from core.simulation.observer import Observer, OrderEvent, Violation
+from core.simulation.observer import Observer, Violation
 from core.simulation.schedule import FaultKind, Script, write_script
 from core.simulation.virtual_loop import aiohttp_on_virtual_time
+from core.simulation.wire_judge import WireJudge
 from core.storage.audit_verify import find_segments, verify
 from core.storage.database import open_database
 from core.storage.queries import closed_trades, open_symbols
 from core.symbol_utils import to_binance_symbol
+from tools.simulation import act_exchange, act_links, act_owner
 from tools.simulation.acts import Hands
 from tools.simulation.timeline import write_timeline
-from tools.simulation.world import Life, World, WorldPlan
+from tools.simulation.watching import (
+    LedgerBooks,
+    booked_positions,
+    limits_of,
+    watch_account,
+    watch_wire,
+)
+from tools.simulation.world import World, WorldPlan
 
 _LOOK_EVERY_S = 1.0
 _LIVENESS_S = 60.0
 _MOST_TASKS = 400
+_MOST_LIVES = 200
 _COMPARE_EVERY = 120
 """Looks between two comparisons of the database with the exchange's positions."""
 _QUIET_S = 10.0
 """Without a change of the account for so long, everything is in the database."""
-_WAITING = AlgoStatus.NEW
+ACTS = {**act_links.ACTS, **act_exchange.ACTS, **act_owner.ACTS}
 _LEFT_OPEN = ("Unclosed client session", "Unclosed connector", "Unclosed connection")
 """What a killed process leaves behind."""
 
 
 @dataclass(slots=True)
 class SeedResult:
-    """What became of one seed. Times in seconds; `digest` is the run's fingerprint."""
+    """What became of one seed. Times in seconds; `digest` is the run's fingerprint.
+
+    `longest_naked_s` is the longest calm time without a stop, `longest_raw_s` with excused time.
+    """
 
     seed: int
     hours: float
     symbols: tuple[str, ...]
     violations: list[Violation] = field(default_factory=list)
     fired: Counter[FaultKind] = field(default_factory=Counter)
-    planned: tuple[FaultKind, ...] = ()
+    planned: Counter[FaultKind] = field(default_factory=Counter)
     lives: int = 0
     trades: int = 0
     orders: int = 0
     longest_naked_s: float = 0.0
+    longest_raw_s: float = 0.0
     real_s: float = 0.0
     digest: str = ""
     timeline: Path | None = None
 
 
-class LedgerBooks:
-    """The exchange's books as the observer reads them."""
-
-    def __init__(self, world: World) -> None:
-        self._paper = world.paper
-
-    def positions(self) -> Mapping[str, Decimal]:
-        return {row.symbol: row.quantity for row in self._paper.positions()}
-
-    def stop_quantity(self, symbol: str) -> Decimal:
-        held = self._paper.ledger.positions[symbol].quantity
-        total = ZERO
-        for algo in self._paper.exchange.algos.waiting(symbol):
-            order = algo.spec.order
-            if order.kind is OrderKind.STOP_MARKET and order.side.sign * held < 0:
-                total += order.quantity
-        return total
-
-
-def booked_positions(life: Life) -> Mapping[str, Decimal]:
-    """Positions in a life's database, by the exchange's symbol, as another process reads them."""
-    path = life.folder / "data" / f"bot.{life.config.venue.value}.db"
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        rows = database.execute("SELECT symbol, quantity FROM positions").fetchall()
-    booked: dict[str, Decimal] = {}
-    for symbol, quantity in rows:
-        name = to_binance_symbol(symbol)
-        booked[name] = booked.get(name, ZERO) + Decimal(quantity)
-    return booked
-
-
-def watch_exchange(world: World, observer: Observer, touch: Callable[[], None]) -> None:
-    """Let the observer and the timeline see every change of the account as it happens; `touch` is
-    told of each."""
-    events = world.paper.users
-    order_changed, algo_changed = events.order_changed, events.algo_changed
-
-    def on_order(order: Order, execution: ExecutionType, trade: Trade | None, now_ms: int) -> None:
-        touch()
-        order_changed(order, execution, trade, now_ms)
-        spec = order.spec
-        world.tell(
-            "exchange",
-            f"{spec.symbol} {spec.client_id} {spec.side} {order.state} {order.executed}/"
-            f"{spec.quantity} {execution}",
-        )
-        alive = order.state.is_open
-        observer.order(OrderEvent(spec.client_id, spec.symbol, alive, order.executed))
-        world.loop.call_soon(observer.look)
-
-    def on_algo(algo: AlgoOrder, now_ms: int) -> None:
-        touch()
-        algo_changed(algo, now_ms)
-        spec = algo.spec.order
-        world.tell(
-            "exchange",
-            f"{spec.symbol} {spec.client_id} {spec.kind} {algo.status} {spec.quantity}"
-            f" @ {algo.spec.trigger} {algo.reason}",
-        )
-        born = algo.order
-        alive = algo.status is _WAITING or (born is not None and born.state.is_open)
-        filled = born.executed if born is not None else ZERO
-        observer.order(OrderEvent(spec.client_id, spec.symbol, alive, filled))
-        world.loop.call_soon(observer.look)
-
-    for name, value in (("order_changed", on_order), ("algo_changed", on_algo)):
-        setattr(events, name, value)
-
-
 def plan_of(script: Script) -> WorldPlan:
     """The world of a script, with the strategy that trades most."""
-    return WorldPlan(script.seed, script.symbols, script.quote, script.tick_ms)
+    return WorldPlan(
+        script.seed, script.symbols, script.quote, script.tick_ms, elsewhere=script.elsewhere
+    )
 
 
 class SeedRun:
@@ -147,14 +94,26 @@ class SeedRun:
     ) -> None:
         self.script = script
         self.world = World(plan or plan_of(script), folder, loop)
-        self.observer = Observer(
-            LedgerBooks(self.world), loop.time, lambda: self.world.audit_path.parent
+        books = LedgerBooks(self.world)
+        files = self._audit_folder
+        self.observer = Observer(books, loop.time, files)
+        self.wire = WireJudge(
+            books,
+            self.observer.audit,
+            files,
+            limits_of(self.world.config_in(folder)),
+            loop.time,
+            self.world.clock.now_ms,
+            self.observer.blame,
         )
-        self.hands = Hands(self.world, self.observer, script)
+        books.strangers = self.wire.strangers
+        self.observer.tried, self.observer.asked = self.wire.tried, self.wire.asked
+        watch_wire(self.world, self.wire)
+        self.hands = Hands(self.world, self.observer, self.wire, script, ACTS)
         self.comparisons = 0
         """How often the database was held against the exchange's positions."""
         self._changed_at = 0.0
-        watch_exchange(self.world, self.observer, self._touch)
+        watch_account(self.world, self.observer, self._touch)
 
     async def play(self) -> None:
         world = self.world
@@ -169,7 +128,7 @@ class SeedRun:
         """Open the exchange and start the first life."""
         await self.world.open()
         self.world.birth()
-        self.observer.disturb(10.0)
+        self.observer.disturb(BIRTH_S, reach=False)
         self.world.supervisor.spawn("look", self._look)
 
     async def _look(self) -> None:
@@ -178,13 +137,29 @@ class SeedRun:
             await self.world.clock.sleep(_LOOK_EVERY_S)
             self.observer.read_files()
             self.observer.look()
+            self._look_at_stream()
             if number % _COMPARE_EVERY == 0:
                 self._compare()
             life = self.world.life
             if life is not None and life.ended.is_set():
-                self._died(life.name, life.exit_code, life.error)
-                self.observer.disturb(10.0)
+                refused = self.world.loop.time() < self.hands.key_dead_until
+                if not (refused and isinstance(life.error, AccountError)):
+                    self._died(life.name, life.exit_code, life.error)
+                if len(self.world.past) >= _MOST_LIVES:
+                    raise RuntimeError(f"{_MOST_LIVES} lives, the last ended by itself")
+                self.observer.disturb(BIRTH_S, reach=False)
                 self.world.replace()
+
+    def _audit_folder(self) -> Path:
+        return self.world.audit_path.parent
+
+    def _look_at_stream(self) -> None:
+        """INV-14: since when the life has had no living user stream."""
+        life = self.world.life
+        if life is None or self.world.network.count("private", life.name):
+            self.wire.stream_gone_since = None
+        elif self.wire.stream_gone_since is None:
+            self.wire.stream_gone_since = self.world.loop.time()
 
     def _touch(self) -> None:
         self._changed_at = self.world.loop.time()
@@ -218,7 +193,7 @@ class SeedRun:
         if world.life is None:
             await world.close()
             return
-        observer.disturb(1e9)
+        observer.disturb(1e9, reach=False)
         life = await world.stop()
         if life.exit_code != 0 or life.error is not None:
             self._died(life.name, life.exit_code, life.error)
@@ -251,7 +226,10 @@ class SeedRun:
                 self.observer.blame("INV-09", text)
         told = sum((trade.net for trade in trades), ZERO)
         paper, quote = self.world.paper, self.script.quote
-        self.observer.money(quote, paper.wallet(quote) - paper.start_balance, told)
+        elsewhere = self.world.plan.elsewhere
+        others = (row.amount for row in paper.ledger.income if row.symbol == elsewhere)
+        change = paper.wallet(quote) - paper.start_balance - sum(others, ZERO)
+        self.observer.money(quote, change, told)
 
     def _ours(self, fill: Trade) -> bool:
         order = self.world.paper.exchange.matcher.find(fill.symbol, fill.order_id, None)
@@ -335,7 +313,7 @@ def run_seed(
     the folder is removed again."""
     script = write_script(seed, hours, kinds, intensity)
     result = SeedResult(seed, hours, script.symbols)
-    result.planned = tuple(dict.fromkeys(strike.kind for strike in script.strikes))
+    result.planned = Counter(strike.kind for strike in script.strikes)
     began = stopwatch()
     played = drive(script, folder, SeedRun.play)
     world = played.world
@@ -348,6 +326,7 @@ def run_seed(
         count for name, count in world.paper.requests.items() if name.startswith("POST /fapi/v1/")
     )
     result.longest_naked_s = played.observer.longest_naked_s
+    result.longest_raw_s = played.observer.longest_raw_s
     result.digest = world.trace.digest
     result.real_s = stopwatch() - began
     if result.violations or keep_timeline:

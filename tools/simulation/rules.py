@@ -1,11 +1,12 @@
 """Faults that the paper exchange carries out itself (floor 8): its rules, from a strike."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
-from core.paper.faults import EventFault, Phase, RestFault, TriggerFault
+from core.paper.faults import EventFault, FillFault, Phase, RestFault, TriggerFault
 from core.simulation.schedule import FaultKind, Strike
 
-Rule = RestFault | EventFault | TriggerFault
+Rule = RestFault | EventFault | TriggerFault | FillFault
 
 ORDER = "POST /fapi/v1/order"
 ALGO = "POST /fapi/v1/algoOrder"
@@ -81,6 +82,21 @@ def _no_margin(draw: float) -> Rule:
     return RestFault(ORDER, status=400, code=-2019, msg="Margin is insufficient.", times=times)
 
 
+def _reduce_refused(draw: float) -> Rule:
+    return RestFault(
+        ORDER,
+        status=400,
+        code=-2022,
+        msg="ReduceOnly Order is rejected.",
+        params={"reduceOnly": "true"},
+        times=1 + int(draw * 2),
+    )
+
+
+def _partial_fill(draw: float) -> Rule:
+    return FillFault("*", share=Decimal(str(round(0.05 + 0.9 * draw, 2))))
+
+
 def _duplicates(draw: float) -> Rule:
     return EventFault("*", copies=2, times=1 + int(draw * 40))
 
@@ -108,6 +124,8 @@ _RULES: dict[FaultKind, Callable[[float], Rule]] = {
     FaultKind.QUERY_LAG: _query_lag,
     FaultKind.STOP_REFUSED: _stop_refused,
     FaultKind.NO_MARGIN: _no_margin,
+    FaultKind.REDUCE_REFUSED: _reduce_refused,
+    FaultKind.PARTIAL_FILL: _partial_fill,
     FaultKind.DUPLICATES: _duplicates,
     FaultKind.OUT_OF_ORDER: _out_of_order,
     FaultKind.GAP: _gap,

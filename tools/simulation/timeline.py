@@ -12,16 +12,20 @@ def write_timeline(folder: Path, world: World, violations: Sequence[Violation]) 
     """Write `timeline.txt` in `folder`: every line with its virtual second."""
     rows = list(world.timeline)
     rows += [(row.at, "VIOLATION", f"{row.invariant} {row.text}") for row in violations]
-    rows += _log_rows(world.audit_path.parent)
+    rows += _log_rows(world.audit_path.parent, world.clock_steps)
     rows.sort(key=lambda row: row[0])
     path = folder / "timeline.txt"
     path.write_text("".join(f"{at:12.3f} {who:<10} {text}\n" for at, who, text in rows))
     return path
 
 
-def _log_rows(folder: Path) -> list[tuple[float, str, str]]:
-    """The daemon's log; a life's folder holds the lines of the lives before it."""
+def _log_rows(folder: Path, steps: Sequence[tuple[float, float]]) -> list[tuple[float, str, str]]:
+    """The daemon's log; a life's folder holds the lines of the lives before it.
+
+    Its stamps are of a wall clock that `steps` has moved: they are taken back.
+    """
     rows: list[tuple[float, str, str]] = []
+    left, offset = list(steps), 0.0
     for path in sorted(folder.glob("bot_*.log")):
         for line in path.read_text(encoding="utf-8").splitlines():
             stamp, _, text = line.partition(" ")
@@ -30,6 +34,9 @@ def _log_rows(folder: Path) -> list[tuple[float, str, str]]:
             except ValueError:
                 at, text = (rows[-1][0] if rows else 0.0), line  # the rest of a longer record
             else:
-                at = (at_ms - EPOCH_MS) / 1_000
+                at = (at_ms - EPOCH_MS) / 1_000 - offset
+                while left and (at >= left[0][0] or (left[0][1] < 0 and rows and at < rows[-1][0])):
+                    at -= left[0][1]
+                    offset += left.pop(0)[1]
             rows.append((at, "daemon", text))
     return rows

@@ -42,6 +42,7 @@ from core.simulation.trace import Trace
 
 EPOCH_MS = 1_750_000_000_000
 _COMMAND_S = 60.0
+_NO_SUCH_ROUTE = 404
 AT = PaperEndpoints("http://127.0.0.1:9", "ws://127.0.0.1:9", 9)
 _STRATEGIES = str(Path(__file__).parent / "strategies")
 if _STRATEGIES not in strategies.__path__:
@@ -218,6 +219,8 @@ class World:
             session.post(f"{AT.rest}/paper/{route}", data=msgspec.json.encode(body)) as answer,
         ):
             text = await answer.text()
+            if answer.status == _NO_SUCH_ROUTE:
+                raise RuntimeError(f"the exchange has no hand for {route}: {text}")
             if answer.status != 200:
                 self.tell("hand", text)
 
