@@ -4,8 +4,12 @@ Works from the exchange's state alone, whether the daemon lives or not: latches 
 (a running daemon sees it), cancels entries, closes the bot's positions reduce-only, verifies,
 cancels the rest and prints the proof. Calling it again repeats only what is still open.
 
-Exit codes: 0 the exchange shows nothing of ours, 1 something is left (the table says what), 2 wrong
-usage or configuration, 3 the account cannot trade, 5 the exchange cannot be read.
+Positions of the account that bear no mark of the bot's are left alone unless `--all` is given; the
+proof names them, and then the account does not count as clean.
+
+Exit codes: 0 no position is open on the account and no order of the bot's, 1 something is left (the
+table says what), 2 wrong usage or configuration, 3 the account cannot trade, 5 the exchange cannot
+be read.
 """
 
 import argparse
@@ -20,7 +24,7 @@ if __package__ in (None, ""):
 
 from core.audit_logger import AuditLogger
 from core.config import TradingConfig
-from core.domain.commands import PanicReport
+from core.domain.commands import PanicReport, ProofRow
 from core.domain.money import to_wire
 from core.domain.ports import Clock, JsonValue
 from core.exchange_client import OptimizedExchangeClient
@@ -34,7 +38,7 @@ from tools.common.holdings import open_audit, read_holdings
 from tools.common.venue import connected, risk_store
 
 NAME = "panic"
-_EXITS = "0 nothing of ours is left, 1 something is, 2 usage, 3 account, 5 exchange unreadable"
+_EXITS = "0 nothing is left, 1 something is, 2 usage, 3 account, 5 exchange unreadable"
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -89,7 +93,6 @@ async def _leave(
 ) -> int:
     found = await read_holdings(client, config)
     chosen = [h.position.symbol for h in found.positions if h.ours or options.all]
-    foreign = [h.position.symbol for h in found.positions if h.position.symbol not in chosen]
     hand = ByHand(
         exchange=client,
         instruments=client,
@@ -108,17 +111,28 @@ async def _leave(
     )
     report = await panic.run(config.resolved_quote_coin, options.timeout)
     if audit is not None:
-        proof = {row.what: row.count for row in report.proof}
+        proof = {row.what: row.count for row in _proof(report)}
         audit.write({"action": "panic", "reason": options.reason, "proof": proof})
     for line in hand.trouble:
         output.note(f"warning: {line}")
-    output.result(_record(report, foreign), _text(report, foreign))
-    return ToolExit.OK if report.clean else ToolExit.FINDING
+    output.result(_record(report), _text(report))
+    return ToolExit.OK if _empty(report) else ToolExit.FINDING
 
 
-def _record(report: PanicReport, foreign: list[str]) -> dict[str, JsonValue]:
+def _empty(report: PanicReport) -> bool:
+    return report.clean and not report.left_alone
+
+
+def _proof(report: PanicReport) -> tuple[ProofRow, ...]:
+    """What the exchange showed at the end, other people's positions as a row of their own."""
+    if not report.proof:
+        return ()
+    return (*report.proof, ProofRow("positions not the bot's, left alone", len(report.left_alone)))
+
+
+def _record(report: PanicReport) -> dict[str, JsonValue]:
     return {
-        "clean": report.clean,
+        "clean": _empty(report),
         "closed": [
             {
                 "symbol": row.symbol,
@@ -128,14 +142,14 @@ def _record(report: PanicReport, foreign: list[str]) -> dict[str, JsonValue]:
             }
             for row in report.closed
         ],
-        "proof": {row.what: row.count for row in report.proof},
+        "proof": {row.what: row.count for row in _proof(report)},
         "realized": None if report.realized is None else to_wire(report.realized),
         "problem": report.problem,
-        "not_ours": foreign,
+        "not_ours": list(report.left_alone),
     }
 
 
-def _text(report: PanicReport, foreign: list[str]) -> str:
+def _text(report: PanicReport) -> str:
     parts = [
         table(
             ("position", "result"),
@@ -146,15 +160,19 @@ def _text(report: PanicReport, foreign: list[str]) -> str:
         ),
         table(
             ("on the exchange now", "count"),
-            [(row.what, str(row.count)) for row in report.proof],
+            [(row.what, str(row.count)) for row in _proof(report)],
             right=(1,),
         ),
     ]
     if report.realized is not None:
         parts.append(f"wallet changed by {to_wire(report.realized)}")
-    if foreign:
-        parts.append(f"left alone, not ours (--all takes them too): {', '.join(foreign)}")
-    parts.append("CLEAN" if report.clean else f"NOT CLEAN: {report.problem}")
+    if _empty(report):
+        parts.append("CLEAN: no position on the account, no order of the bot's")
+    elif report.clean:
+        names = ", ".join(report.left_alone)
+        parts.append(f"NOT EMPTY: left alone, not the bot's (--all takes them too): {names}")
+    else:
+        parts.append(f"NOT CLEAN: {report.problem}")
     return "\n\n".join(part for part in parts if part)
 
 

@@ -48,13 +48,15 @@ class ProofRow:
 class PanicReport:
     """What became of each position, and what the exchange says afterwards.
 
-    `proof` is empty and `problem` set when the exchange could not be read.
+    `proof` is empty and `problem` set when the exchange could not be read. `left_alone` are
+    symbols of positions on the account that are not ours: still open, and nobody's business here.
     """
 
     closed: tuple[CloseReport, ...]
     proof: tuple[ProofRow, ...]
     realized: Decimal | None
     problem: str
+    left_alone: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:

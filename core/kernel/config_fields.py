@@ -548,7 +548,8 @@ class ProcessSettings(Group):
     )
     log_level: LogLevel = setting("INFO", "least level that is logged")
     log_json: bool = setting(
-        False, "write the log as JSON lines too, for programs: logs/bot_YYYYMMDD.jsonl"
+        default=False,
+        meaning="write the log as JSON lines too, for programs: logs/bot_YYYYMMDD.jsonl",
     )
     log_retention_days: int = setting(
         14, "how long log files are kept", unit=Unit.DAYS, ge=1, le=3650

@@ -52,11 +52,11 @@ class Panic:
         closed = await self._close_all(ExitReason.PANIC, timeout * (1 - _SWEEP_SHARE))
         while True:
             try:
-                rows = await self._sweep(symbols)
+                rows, others = await self._sweep(symbols)
                 if all(row.count == 0 for row in rows) or self._clock.monotonic() >= deadline:
                     after = await self._wallet(quote)
                     change = None if before is None or after is None else after - before
-                    return PanicReport(tuple(closed), rows, change, _words(rows))
+                    return PanicReport(tuple(closed), rows, change, _words(rows), others)
             except VenueError as error:
                 if self._clock.monotonic() >= deadline:
                     problem = f"the exchange could not be read: {error}"
@@ -71,9 +71,10 @@ class Panic:
             return None
         return next((row.wallet for row in balances if row.asset == quote), None)
 
-    async def _sweep(self, symbols: set[str]) -> tuple[ProofRow, ...]:
-        """Cancel what is left of ours, then count afresh."""
-        positions = [row for row in await self._exchange.get_positions() if row.symbol in symbols]
+    async def _sweep(self, symbols: set[str]) -> tuple[tuple[ProofRow, ...], tuple[str, ...]]:
+        """Cancel what is left of ours, then count afresh; and whose positions are left alone."""
+        found = await self._exchange.get_positions()
+        positions = [row for row in found if row.symbol in symbols]
         held = {row.symbol for row in positions}
         for order in await self._ours():
             if order.symbol not in held:  # a stop stays as long as its position does
@@ -84,11 +85,12 @@ class Panic:
                     lane=Lane.PROTECT,
                 )
         orders = await self._ours()
-        return (
+        proof = (
             ProofRow("positions", len(positions)),
             ProofRow("orders", sum(not order.conditional for order in orders)),
             ProofRow("conditional orders", sum(order.conditional for order in orders)),
         )
+        return proof, tuple(sorted(row.symbol for row in found if row.symbol not in symbols))
 
     async def _ours(self) -> list[OrderSnapshot]:
         rows = await self._exchange.get_open_orders()
@@ -110,6 +112,8 @@ def describe(report: PanicReport) -> str:
     lines += [f"{row.what}: {row.count}" for row in report.proof]
     if report.realized is not None:
         lines.append(f"realised since the panic began: {to_wire(report.realized)}")
+    if report.left_alone:
+        lines.append(f"not ours, left alone: {', '.join(report.left_alone)}")
     if report.problem:
         lines.append(report.problem)
     return "\n".join(lines)

@@ -9,9 +9,10 @@ gone, and the next reconcile asks for the numbers it needs.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from core.domain.enums import (
@@ -122,6 +123,11 @@ class _History:
         self._observed: list[Statement] = []
 
     def take(self, record: Record) -> None:
+        """A record that lacks what its kind needs (a tool's, an older release's) tells nothing."""
+        with suppress(KeyError, ValueError, TypeError, InvalidOperation):
+            self._take(record)
+
+    def _take(self, record: Record) -> None:
         action = str(record["action"])
         if action.startswith("decision."):
             self._decision(record, entered=action == "decision.enter")

@@ -212,6 +212,8 @@ def panic(report: PanicReport, quote: str) -> tuple[Block, ...]:
     blocks.append(
         text(
             "the exchange shows nothing of ours any more"
+            if report.clean and not report.left_alone
+            else f"nothing of ours is left; still open, not ours: {', '.join(report.left_alone)}"
             if report.clean
             else "NOT CLEAN: look at the exchange yourself, then send /panic again"
         )

@@ -10,6 +10,7 @@ from support.application import config_in, with_application
 from support.world import SYMBOL, WIRE, Daemon, World, approved, in_world
 
 from core.app import Application
+from core.audit_logger import AuditLogger
 from core.domain.enums import Direction, ExitReason, Severity
 from core.domain.facts import Alert, PositionOpened, TradeClosed
 from core.domain.position import Trade
@@ -153,6 +154,17 @@ def test_a_broken_audit_log_is_used_as_far_as_it_holds(tmp_path: Path) -> None:
         assert f"audit.jsonl line {closed[0] + 2} edited" in found.text
 
     in_world(tmp_path, story)
+
+
+async def test_records_of_tools_and_of_older_releases_do_no_harm(tmp_path: Path) -> None:
+    log = AuditLogger(tmp_path / "audit.jsonl", venue="paper")
+    for action in ("order.intent", "order.filled", "order.fill", "decision.enter", "alert"):
+        log.write({"action": action, "client_id": "by hand", "symbol": SYMBOL})
+    log.write({"action": "position.closed", "trade_id": "x", "side": "LONG", "quantity": "many"})
+    log.close()
+    (tmp_path / "bot.paper.db").write_bytes(b"nothing of the kind" * 300)
+    found = await mend(tmp_path / "bot.paper.db", tmp_path / "audit.jsonl")
+    assert (found.records, found.orders, found.fills) == (6, 0, 0)
 
 
 async def test_without_an_audit_log_it_is_empty_and_says_so(tmp_path: Path) -> None:

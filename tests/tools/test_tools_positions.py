@@ -78,10 +78,15 @@ def test_panic_with_the_daemon_dead(
     exchange.place_stop(XRP, "20")
     exchange.buy(DOGE, "100")
     env = exchange.env(tmp_path)
-    assert panic.main(["--env-file", str(env), "--json", "--reason", "drill"]) == 0
+    assert panic.main(["--env-file", str(env), "--json", "--reason", "drill"]) == 1
     said = json.loads(capsys.readouterr().out)
-    assert said["proof"] == {"positions": 0, "orders": 0, "conditional orders": 0}
-    assert said["not_ours"] == [DOGE]
+    assert said["proof"] == {
+        "positions": 0,
+        "orders": 0,
+        "conditional orders": 0,
+        "positions not the bot's, left alone": 1,
+    }
+    assert (said["clean"], said["not_ours"]) == (False, [DOGE])
     positions, orders = exchange.state()
     assert [row.symbol for row in positions] == [DOGE]
     assert orders == ()
@@ -89,7 +94,13 @@ def test_panic_with_the_daemon_dead(
     assert halt["reason"] == "drill"
     files, whole = find_segments([tmp_path / "logs" / "audit.jsonl"])
     assert verify(files, whole=whole).bad is None
-    assert panic.main(["--env-file", str(env)]) == 0, "idempotent"
+    assert panic.main(["--env-file", str(env)]) == 1, "idempotent"
+    screen = capsys.readouterr().out
+    assert f"NOT EMPTY: left alone, not the bot's (--all takes them too): {DOGE}" in screen
+    assert "CLEAN" not in screen
+    assert panic.main(["--env-file", str(env), "--all"]) == 0
+    assert "CLEAN: no position on the account" in capsys.readouterr().out
+    assert exchange.state() == ((), ())
 
 
 def test_panic_needs_neither_database_nor_disk(
