@@ -13,7 +13,19 @@ import pytest
 from tools.client_matrix import SCRIPTS, python_of, run_client, set_of, table
 
 SLICES = {
-    "ccxt": ("markets", "market order", "conditional orders", "error codes", "listen key"),
+    "ccxt": (
+        "markets",
+        "market order",
+        "limit, amend, batch",
+        "time in force",
+        "conditional orders",
+        "five types fired",
+        "closePosition",
+        "hedge mode",
+        "error codes",
+        "unknown outcomes",
+        "listen key",
+    ),
     "ccxt.pro": ("user stream", "conditional orders"),
     "SDK": ("market data", "limit, amend, batch", "conditional orders", "requests by socket"),
     "python-binance": ("limit, amend, batch", "conditional orders", "user stream", "error codes"),

@@ -161,3 +161,47 @@ def test_a_connection_is_cut_after_24_hours() -> None:
     run(live(), loop_factory=virtual_loop_factory())
     assert sorted(path for path, _ in lives) == ["/private/ws/none", "/ws-fapi/v1"]
     assert {life // 1000 for _, life in lives} == {86_400}
+
+
+def test_sockets_are_pinged_and_dropped_when_they_do_not_answer() -> None:
+    told: list[tuple[str, int]] = []
+
+    async def live() -> None:
+        loop = asyncio.get_running_loop()
+        clock = SimulatedClock(START_MS, loop)
+        supervisor = Supervisor(clock, lambda *failure: told.append((repr(failure), 0)))
+        server = PaperServer(
+            StillFeed(START_MS),
+            CONTRACTS,
+            clock,
+            supervisor,
+            seed=1,
+            balance=Decimal(400),
+            quote="USDC",
+            api_key=API_KEY,
+            api_secret=API_SECRET,
+        )
+        endpoints = await server.start()
+        with aiohttp_on_virtual_time(loop):
+            async with aiohttp.ClientSession() as http:
+                for path in ("/public/ws", "/private/ws/none", "/ws-fapi/v1"):
+                    async with http.ws_connect(endpoints.ws + path, autoping=False) as ws:
+                        began = clock.monotonic()
+                        for _ in range(2):
+                            message = await ws.receive()
+                            assert message.type is aiohttp.WSMsgType.PING
+                            told.append((path, round(clock.monotonic() - began)))
+                            await ws.pong(message.data)
+                        assert (await ws.receive()).type is aiohttp.WSMsgType.PING
+                        asked = clock.monotonic()  # this one stays without an answer
+                        while not ws.closed:
+                            await ws.receive()
+                        assert clock.monotonic() - asked <= 600
+        await server.stop()
+        assert await supervisor.close(5.0) == ()
+
+    run(live(), loop_factory=virtual_loop_factory())
+    assert [path for path, _ in told] == ["/public/ws"] * 2 + ["/private/ws/none"] * 2 + [
+        "/ws-fapi/v1"
+    ] * 2
+    assert all(abs(at - 180 * (1 + n % 2)) <= 2 for n, (_, at) in enumerate(told))
