@@ -226,6 +226,9 @@ class OptimizedExchangeClient:
     async def get_open_orders(self, symbol: str | None = None) -> tuple[OrderSnapshot, ...]:
         return await self._orders.open_orders(symbol)
 
+    async def get_past_orders(self, symbol: str) -> tuple[OrderSnapshot, ...]:
+        return await self._orders.past_orders(symbol)
+
     async def get_trades(
         self, symbol: str, *, order_id: int | None = None, start_ms: int | None = None
     ) -> tuple[Fill, ...]:

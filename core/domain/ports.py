@@ -82,6 +82,11 @@ class ExchangePort(Protocol):
         """Open orders of both families, plain and conditional."""
         ...
 
+    async def get_past_orders(self, symbol: str) -> tuple[OrderSnapshot, ...]:
+        """The newest orders of a symbol, whatever became of them, oldest first; conditional orders
+        only as the orders they became."""
+        ...
+
     async def get_positions(self) -> tuple[ExchangePosition, ...]:
         """Open positions only (zero rows dropped)."""
         ...

@@ -32,6 +32,7 @@ _ALGO_CANCEL = msgspec.json.Decoder(rb.AlgoCancelBody)
 _GONE = frozenset({error_map.UNKNOWN_ORDER, error_map.NO_SUCH_ORDER})
 _IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 _REMEMBERED = 512
+_HISTORY = 200
 
 
 class OrderDesk:
@@ -91,6 +92,11 @@ class OrderDesk:
         plain = await self._gateway.call(ep.OPEN_ORDERS, params, Lane.MANAGE, self._read_orders)
         algos = await self._gateway.call(ep.OPEN_ALGO, params, Lane.MANAGE, self._read_algos)
         return plain + algos
+
+    async def past_orders(self, symbol: str) -> tuple[OrderSnapshot, ...]:
+        """The newest orders of a symbol, oldest first."""
+        params = {"symbol": self._symbols.to_wire(symbol), "limit": str(_HISTORY)}
+        return await self._gateway.call(ep.ALL_ORDERS, params, Lane.MANAGE, self._read_history)
 
     async def _query_algo(self, symbol: str, client_id: str, lane: Lane) -> OrderSnapshot | None:
         wire = self._symbols.to_wire(symbol)
@@ -162,6 +168,10 @@ class OrderDesk:
     def _read_orders(self, body: bytes) -> tuple[OrderSnapshot, ...]:
         rows = _ORDERS.decode(body)
         return tuple(rc.order_snapshot(row, self._symbols, listed=True) for row in rows)
+
+    def _read_history(self, body: bytes) -> tuple[OrderSnapshot, ...]:
+        rows = _ORDERS.decode(body)
+        return tuple(rc.order_snapshot(row, self._symbols) for row in rows)
 
     def _read_algo(self, body: bytes) -> OrderSnapshot:
         return self._remember(rc.algo_snapshot(_ALGO.decode(body), self._symbols))

@@ -4,6 +4,8 @@ After the loss of the database our own orders are recognised by their client ids
 already in place are used and not doubled.
 """
 
+from collections.abc import Callable, Sequence
+
 from core.domain.account import ExchangePosition
 from core.domain.enums import (
     Direction,
@@ -45,6 +47,26 @@ def adopt_position(
         opened_ms=now_ms,
     )
     return SymbolState(trade=trade, instrument=instrument, adjustment=row.quantity)
+
+
+def made_of_ours(
+    row: ExchangePosition, orders: Sequence[OrderSnapshot], is_ours: Callable[[str], bool]
+) -> bool:
+    """True when every order that built the position, counted back from the newest, is ours.
+
+    `orders` oldest first. A history that does not reach back to flat proves nothing.
+    """
+    net = ZERO
+    for order in reversed(orders):
+        if not order.executed:
+            continue
+        signed = order.executed * order.side.sign
+        if signed * row.quantity > ZERO and not is_ours(order.client_id):
+            return False
+        net += signed
+        if net == row.quantity:
+            return True
+    return False
 
 
 def adopt_order(row: OrderSnapshot, trade: Trade) -> OrderRecord | None:

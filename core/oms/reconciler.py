@@ -16,7 +16,7 @@ from core.domain.enums import (
     Purpose,
     Severity,
 )
-from core.domain.errors import StorageError
+from core.domain.errors import StorageError, VenueError
 from core.domain.facts import ReconcileDone
 from core.domain.money import ZERO, to_wire
 from core.domain.order import OrderRecord
@@ -30,7 +30,7 @@ from core.domain.ports import (
 from core.domain.position import OrderSnapshot
 from core.ids import instance_tag, parse_client_id
 from core.oms.account import AccountBook
-from core.oms.adoption import adopt_order, adopt_position
+from core.oms.adoption import adopt_order, adopt_position, made_of_ours
 from core.oms.alarm import Alarm
 from core.oms.evidence import Evidence, with_client_id
 from core.oms.modes import ModeWatch
@@ -92,6 +92,8 @@ class Reconciler:
         self._alert = Alarm(facts, clock)
         self.foreign: dict[str, ExchangePosition] = {}
         self._foreign_orders: frozenset[str] = frozenset()
+        self._judged: dict[str, tuple[Decimal, int]] = {}
+        """Positions whose history was read, as they were then, by symbol."""
 
     async def run(self, trigger: str) -> list[SymbolState]:
         """Returns episodes found on the exchange that now need a keeper."""
@@ -100,7 +102,7 @@ class Reconciler:
         for state in list(self._tracker.symbols.values()):
             await self._orders_of(state, snapshot)
             await self._position_of(state, snapshot)
-        adopted = self._unknown_positions(snapshot)
+        adopted = await self._unknown_positions(snapshot)
         await self._orphans(snapshot)
         self._account.load(snapshot.balances)
         self._judge_modes(snapshot)
@@ -326,11 +328,26 @@ class Reconciler:
         snapshot.repairs.append(text)
         self._alert(Severity.WARNING, f"position:{state.symbol}", text)
 
+    async def _opened_by_us(self, row: ExchangePosition) -> bool:
+        """A position whose orders are all gone may still be ours, after the loss of the database:
+        the ids of the orders that made it tell. Asked once per position."""
+        state = (row.quantity, row.update_ms)
+        if self._judged.get(row.symbol) == state:
+            return False
+        try:
+            orders = await self._exchange.get_past_orders(row.symbol)
+        except VenueError as error:
+            text = f"{row.symbol} history cannot be read, its position counts as foreign: {error}"
+            self._alert(Severity.WARNING, f"foreign:{row.symbol}", text)
+            return False
+        self._judged[row.symbol] = state
+        return made_of_ours(row, orders, self.ours)
+
     def _outdated(self, symbol: str, snapshot: Snapshot) -> bool:
         """True when an episode ended since the reading began, which may still show its position."""
         return self._tracker.closings(symbol) != snapshot.closings.get(symbol, 0)
 
-    def _unknown_positions(self, snapshot: Snapshot) -> list[SymbolState]:
+    async def _unknown_positions(self, snapshot: Snapshot) -> list[SymbolState]:
         """Positions without an episode: ours after a lost database, or somebody else's."""
         adopted: list[SymbolState] = []
         foreign: dict[str, ExchangePosition] = {}
@@ -338,7 +355,8 @@ class Reconciler:
             if symbol in self._tracker.symbols or self._outdated(symbol, snapshot):
                 continue
             ours = any(self.ours(order.client_id) for order in snapshot.orders.get(symbol, []))
-            if ours or self._rules.foreign is ForeignPolicy.ADOPT:
+            adopts = ours or self._rules.foreign is ForeignPolicy.ADOPT
+            if adopts or await self._opened_by_us(row):
                 state = self._adopt(row, snapshot)
                 if state is not None:
                     adopted.append(state)

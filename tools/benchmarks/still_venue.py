@@ -121,6 +121,9 @@ class StillVenue:
     async def get_open_orders(self, symbol: str | None = None) -> tuple[OrderSnapshot, ...]:
         return tuple(self._open.values())
 
+    async def get_past_orders(self, symbol: str) -> tuple[OrderSnapshot, ...]:
+        return ()
+
     async def get_positions(self) -> tuple[ExchangePosition, ...]:
         return ()
 
