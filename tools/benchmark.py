@@ -15,10 +15,13 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.benchmarks import (
+    absorb,
     confirm,
+    decide,
     evaluate,
     event,
     exchange,
+    history,
     protect,
     reconcile,
     remember,
@@ -33,7 +36,20 @@ MEASURED, FAILED = 0, 1
 Measure = Callable[[Effort], Section]
 SECTIONS: dict[str, tuple[str, Measure]] = {
     module.NAME: (module.TITLE, module.measure)
-    for module in (start, event, rest, evaluate, protect, confirm, reconcile, remember, exchange)
+    for module in (
+        start,
+        event,
+        rest,
+        evaluate,
+        decide,
+        absorb,
+        history,
+        protect,
+        confirm,
+        reconcile,
+        remember,
+        exchange,
+    )
 }
 
 

@@ -16,7 +16,19 @@ from core.exchange.symbols import SymbolMap
 from core.kernel.loops import live_loop_factory, run
 from core.storage.audit_verify import verify
 from tools import benchmark
-from tools.benchmarks import confirm, evaluate, event, exchange, protect, reconcile, remember, rest
+from tools.benchmarks import (
+    absorb,
+    confirm,
+    decide,
+    evaluate,
+    event,
+    exchange,
+    history,
+    protect,
+    reconcile,
+    remember,
+    rest,
+)
 from tools.benchmarks.child import Child
 from tools.benchmarks.episodes import PRICE, QUANTITY, Wiring, open_episodes
 from tools.benchmarks.figures import (
@@ -277,6 +289,31 @@ def test_the_exchange_is_measured_with_effects() -> None:
         ("a simulated minute of 35 symbols", "ms"),
     ]
     assert all(each.median > 0 for each in section.rows)
+
+
+def test_decide_section_sends_real_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decide, "_MINUTES", 2)
+    section = decide.measure(QUICK)
+    verdicts, approved, requests = section.rows
+    assert verdicts.name.startswith("first candle of a close to the last of ")
+    assert 0 < requests.samples <= approved.samples
+    assert approved.median < requests.median
+
+
+def test_absorb_section_counts_what_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(absorb, "_TIMES", 1)
+    section = absorb.measure(QUICK)
+    absorbed, first, last, evaluated, memory = section.rows
+    assert absorbed.median > 500
+    assert first.samples == last.samples > 5
+    assert evaluated.samples > 1
+    assert 4 < memory.median < 12
+
+
+def test_history_section_trades() -> None:
+    section = history.measure(QUICK)
+    assert len(section.rows) == len(section.notes) == 3
+    assert all(" 0 trades" not in note for note in section.notes)
 
 
 def test_remember_section_reads_back_what_it_wrote() -> None:
