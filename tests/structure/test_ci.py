@@ -33,6 +33,7 @@ def test_ci_covers_the_supported_versions_and_can_be_started_by_hand() -> None:
     for needed in ('["3.11", "3.12", "3.13"]', "workflow_dispatch:", "concurrency:", "cache: pip"):
         assert needed in text
     assert "--only venue" in text
+    assert "python -m tools.client_matrix --all" in text
 
 
 def run_ci(root: Path, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -33,7 +33,14 @@ INLINE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 COMMAND = re.compile(r"^(?:sudo (?:-u \S+ )?)?(?:\S*/)?(?:python3?|py) +(?P<rest>.+)$")
-OTHER_NAMES = {"CANDLE_ARCHIVE", "KEY_FILE", "ALGO_UPDATE", "ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE"}
+OTHER_NAMES = {
+    "CANDLE_ARCHIVE",
+    "CLIENT_VENVS",
+    "KEY_FILE",
+    "ALGO_UPDATE",
+    "ORDER_TRADE_UPDATE",
+    "ACCOUNT_UPDATE",
+}
 OTHER_NAMES |= {"EXPIRE_MAKER", "AUTO_EXCHANGE", "INSURANCE_CLEAR"}
 """Words that look like settings and are not: a variable of the tests, a pattern, the exchange's."""
 PROJECT = re.compile(r"^(?:bootstrap|main|validate_project|cleanup_project)\.py\b|^-m tools\.")
