@@ -13,6 +13,7 @@ import os
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
+from decimal import Decimal
 
 from core.assembly.build_card import build_card
 from core.assembly.connect import open_trading
@@ -55,6 +56,8 @@ from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_f
 from core.storage.audit_verify import find_segments, verify
 
 GIVE_UP_S = 30.0
+SETTLEMENTS = ("FUNDING_FEE", "INSURANCE_CLEAR")
+"""Income (Binance's incomeType) that changes a wallet without a fill or a transfer."""
 MARK_EVERY_S = 600.0
 """How often invented prices are called so again, seconds of the run's own time."""
 
@@ -358,18 +361,29 @@ class Application:
             wallet = {b.asset: b.wallet for b in await trading.client.get_balances()}
             positions = len(await trading.client.get_positions())
             orders = len(await trading.client.get_open_orders())
+            settled = await self._settled(trading)
         except VenueError as error:
             self._say("stop", "ERROR", f"the exchange could not be read at the end: {error}")
             return
         self._closing = Closing(
             wallet_start=trading.wallet_start,
             wallet_end=wallet.get(self._config.resolved_quote_coin, ZERO),
+            settled=settled,
             open_positions=positions,
             open_orders=orders,
             simulated_ms=self._clock.now_ms() - self._began_ms,
             real_seconds=stopwatch() - self._began_real,
             reason=self._stop_reason,
         )
+
+    async def _settled(self, trading: Trading) -> Decimal:
+        """Funding and clearance fees since the start wallet was read. Raises VenueError."""
+        since_ms, quote = self._summary.wallet_at_ms, self._config.resolved_quote_coin
+        total = ZERO
+        for kind in SETTLEMENTS:
+            rows = await trading.client.get_income(kind=kind, start_ms=since_ms)
+            total += sum((row.amount for row in rows if row.asset == quote), ZERO)
+        return total
 
     async def _last_look(self, memory: Memory, *, started: bool) -> None:
         if started:

@@ -57,6 +57,8 @@ class Closing:
 
     wallet_start: Decimal
     wallet_end: Decimal
+    settled: Decimal
+    """Funding and clearance fees the exchange booked since the start wallet was read."""
     open_positions: int
     open_orders: int
     simulated_ms: int
@@ -103,6 +105,11 @@ class Summary:
         """
         self._wallet_at_ms = at_ms
 
+    @property
+    def wallet_at_ms(self) -> int:
+        """When the start wallet was read (UTC ms, exchange time)."""
+        return self._wallet_at_ms
+
     def _on_candle(self, fact: CandleEvaluated) -> None:
         self.totals.candles += 1
         if fact.gate:
@@ -142,8 +149,12 @@ class Summary:
         self.totals.alerts += 1
 
     def ledger_difference(self, closing: Closing) -> Decimal:
-        """Wallet change by the exchange minus what our fills and funding explain."""
-        return closing.wallet_change - (self.totals.fill_result + self.totals.funding)
+        """Wallet change by the exchange minus what our fills and its settlements explain.
+
+        The trades' own funding would not do: it covers all of a trade's life, also what was paid
+        before this run began, and lacks what positions paid that are still open.
+        """
+        return closing.wallet_change - (self.totals.fill_result + closing.settled)
 
     def write_json(self, path: Path, closing: Closing, audit: AuditState, header: str) -> None:
         """The same figures for programs."""

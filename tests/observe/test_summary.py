@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from core.domain.enums import Purpose, Side
-from core.domain.facts import CandleEvaluated, FillBooked
+from core.domain.enums import Direction, ExitReason, Purpose, Side
+from core.domain.facts import CandleEvaluated, FillBooked, TradeClosed
 from core.kernel.dispatcher import Dispatcher
 from core.observe.summary import AuditState, Closing, Summary
 
@@ -31,8 +31,9 @@ def fill(at_ms: int, realized: str, commission: str) -> FillBooked:
     )
 
 
-def closing(start: str, end: str) -> Closing:
+def closing(start: str, end: str, settled: str = "0") -> Closing:
     return Closing(
+        settled=D(settled),
         wallet_start=D(start),
         wallet_end=D(end),
         open_positions=0,
@@ -40,6 +41,26 @@ def closing(start: str, end: str) -> Closing:
         simulated_ms=60_000,
         real_seconds=1.0,
         reason="one pass done",
+    )
+
+
+def closed(funding: str) -> TradeClosed:
+    return TradeClosed(
+        trade_id="t",
+        symbol="XRP/USDT:USDT",
+        strategy="s",
+        direction=Direction.LONG,
+        quantity=D(1),
+        entry_price=D(2),
+        exit_price=D("3.5"),
+        gross=D("1.5"),
+        fees=D("0.13"),
+        funding=D(funding),
+        net=D("1.37") + D(funding),
+        reason=ExitReason.TAKE_PROFIT,
+        opened_ms=5,
+        closed_ms=20,
+        unprotected_ms=1.0,
     )
 
 
@@ -72,6 +93,16 @@ def test_a_fill_from_before_the_start_is_in_the_wallet_already(
     dispatcher.publish(fill(20, "1.5", "0.13"))
     assert summary.totals.fills == 2
     assert summary.ledger_difference(closing("399.88", "401.25")) == 0
+
+
+def test_funding_counts_for_the_run_that_paid_it(dispatcher: Dispatcher, summary: Summary) -> None:
+    """A trade that an earlier process opened paid 0.30 before this one read the wallet and 0.20
+    after; a position that stays open paid 0.05."""
+    summary.wallet_read(15)
+    dispatcher.publish(fill(20, "1.5", "0.13"))
+    dispatcher.publish(closed(funding="-0.50"))
+    assert summary.totals.funding == D("-0.50")
+    assert summary.ledger_difference(closing("400", "401.12", "-0.25")) == 0
 
 
 def test_the_screen_is_wrapped_and_never_hides_a_difference(
