@@ -64,6 +64,8 @@ class AuditFiles:
         """Client ids whose ending was read and not judged yet."""
         self.entered: dict[str, None] = {}
         """Symbols of entries the daemon knows to be filled, until they are taken out."""
+        self.stops: dict[str, dict[str, None]] = {}
+        """By symbol, the stops the daemon knows to be accepted and not over."""
         self.told_foreign: list[str] = []
         """Keys and texts of warnings about orders and positions that are not the daemon's."""
         self.failures: list[str] = []
@@ -117,11 +119,15 @@ class AuditFiles:
         client_id = record.get("client_id")
         if client_id is None:
             return
+        symbol = to_binance_symbol(record["symbol"])
         if action == "order.fill" and record["purpose"] == "entry":
-            self.entered[to_binance_symbol(record["symbol"])] = None
+            self.entered[symbol] = None
+        if action == "order.live" and record["purpose"] == "stop":
+            self.stops.setdefault(symbol, {})[client_id] = None
         if action not in _NO_OUTCOME:
             self.outcomes[client_id] = None
         if action in _TERMINAL:
+            self.stops.get(symbol, {}).pop(client_id, None)
             status = action.removeprefix("order.")
             self.endings[client_id] = Ending(status, str(record.get("evidence", "")))
             self.news.append(client_id)

@@ -84,7 +84,7 @@ class OrderEvent:
 class _Naked:
     since: float
     known: float | None = None
-    """When the daemon's own files first told of the position."""
+    """When the daemon's own files first told of a position without a stop."""
     told: bool = False
     told_untried: bool = False
 
@@ -328,8 +328,8 @@ class Observer:
     def _check_tried(self, symbol: str, naked: _Naked, now: float) -> None:
         """INV-08: a known position without a stop is worked on whatever else stands still."""
         if naked.known is None:
-            if symbol not in self.audit.entered:
-                return
+            if symbol not in self.audit.entered or self.audit.stops.get(symbol):
+                return  # it knows of no position, or believes in a stop
             naked.known = now
         since = max(naked.known, self.tried.get(symbol, naked.known))
         untried = self.reach.between(since, now)
