@@ -115,10 +115,14 @@ def refuse(code: int, msg: str | None = None) -> ApiError:
 
 
 def missing(name: str) -> ApiError:
-    return ApiError(
-        -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
-    )
+    """The venue spells the names of parameters in lower case here."""
+    text = f"Mandatory parameter '{name.lower()}' was not sent, was empty/null, or malformed."
+    return ApiError(-1102, text)
+
+
+def missing_both(one: str, other: str) -> ApiError:
+    return ApiError(-1102, f"Param '{one}' or '{other}' must be sent, but both were empty/null!")
 
 
 def not_required(name: str) -> ApiError:
-    return ApiError(-1106, f"Parameter '{name}' sent when not required.")
+    return ApiError(-1106, f"Parameter '{name.lower()}' sent when not required.")

@@ -29,6 +29,7 @@ MAX_RECV_WINDOW_MS = 60_000
 _AHEAD_MS = 1000
 _BAN_AFTER = 20
 _BAN_MS = 120_000
+_LONGEST_BAN_MS = 3 * 86_400_000
 _PEM_HEAD = "-----BEGIN PUBLIC KEY-----"
 _SIGNATURE = re.compile(r"(^|&)signature=[^&]*")
 
@@ -195,6 +196,7 @@ class RateLimits:
         self._orders_10s = _Window(10_000, ORDERS_PER_10S)
         self._orders_1m = _Window(60_000, ORDERS_PER_MINUTE)
         self._strikes = 0
+        self._bans = 0
         self._banned_until_ms = 0
 
     def ban(self, milliseconds: int) -> None:
@@ -205,7 +207,8 @@ class RateLimits:
         """Raises ApiError -1003 with status 429, or 418 while banned.
 
         The limit is the address's: once it is passed every request is refused, also one that
-        weighs nothing, until the minute ends. Going on regardless brings the ban.
+        weighs nothing, until the minute ends. Going on regardless brings the ban; each ban lasts
+        twice as long as the one before, up to three days.
         """
         now = self._now_ms()
         if now < self._banned_until_ms:
@@ -217,7 +220,8 @@ class RateLimits:
             return
         self._strikes += 1
         if self._strikes % _BAN_AFTER == 0:
-            self._banned_until_ms = now + _BAN_MS
+            self._banned_until_ms = now + min(_BAN_MS << self._bans, _LONGEST_BAN_MS)
+            self._bans += 1
             raise self._banned()
         raise ApiError(
             -1003,

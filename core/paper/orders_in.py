@@ -108,8 +108,12 @@ def _working_type(params: Params) -> WorkingType:
 def order_spec(exchange: PaperExchange, params: Params) -> OrderSpec:
     """POST order: limit and market only; filters, reduce-only, duplicates, margin checked."""
     symbol, side, kind = _common(exchange, params)
-    if kind.is_conditional or params.optional("stopPrice") or params.flag("closePosition"):
+    if kind.is_conditional:
         raise refuse(-4120)
+    if params.flag("closePosition"):
+        raise _cannot_close(kind)
+    if params.optional("stopPrice"):
+        raise not_required("stopPrice")
     position_side = _position_side(exchange, params)
     limit = kind is OrderKind.LIMIT
     matched = price_match(params)
@@ -219,13 +223,16 @@ def algo_spec(exchange: PaperExchange, params: Params) -> AlgoSpec:
     return AlgoSpec(order, trigger, activate, callback)
 
 
+def _cannot_close(kind: OrderKind) -> ApiError:
+    text = f"Target strategy invalid for orderType '{kind.value}',closePosition 'true'"
+    return ApiError(-4136, text)
+
+
 def _check_close_position(params: Params, kind: OrderKind, *, close_position: bool) -> None:
     if not close_position:
         return
     if kind not in _CLOSING:
-        raise ApiError(
-            -4136, f"Target strategy invalid for orderType '{kind}',closePosition 'true'"
-        )
+        raise _cannot_close(kind)
     if params.optional("quantity"):
         raise refuse(-4137)
     if params.optional("reduceOnly"):

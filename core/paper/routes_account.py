@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
+from core.domain.enums import Side
 from core.domain.money import ZERO
 from core.paper import margin, wire
 from core.paper.errors import ApiError, refuse
@@ -150,8 +151,7 @@ def _account_position_v2(desk: Desk, position: Position) -> Row:
         "entryPrice": entry(position.entry_price),
         "breakEvenPrice": entry(wire.break_even(position)),
         "maxNotional": str(_max_notional(desk, position)),
-        "bidNotional": "0",
-        "askNotional": "0",
+        **_resting(desk, position),
     }
 
 
@@ -200,6 +200,15 @@ def _margins(desk: Desk, position: Position) -> tuple[Decimal, Decimal]:
     held = desk.exchange.risk.position_margin(position)
     has_orders = desk.exchange.markets[position.symbol].orders
     return held, desk.exchange.risk.order_margin(position.symbol) if has_orders else ZERO
+
+
+def _resting(desk: Desk, position: Position) -> Row:
+    """Notional of the working orders that could enlarge the position, either side."""
+    market = desk.exchange.markets[position.symbol]
+    return {
+        "bidNotional": plain(market.resting_notional(Side.BUY, position.side)),
+        "askNotional": plain(market.resting_notional(Side.SELL, position.side)),
+    }
 
 
 def _isolated_margin(desk: Desk, position: Position) -> Decimal:
@@ -252,8 +261,7 @@ def _risk_row(desk: Desk, position: Position) -> Row:
         "positionInitialMargin": plain(held),
         "openOrderInitialMargin": plain(working),
         "adl": _ADL_QUANTILE if position.quantity else 0,
-        "bidNotional": "0",
-        "askNotional": "0",
+        **_resting(desk, position),
         "updateTime": position.updated_ms,
     }
 

@@ -8,7 +8,7 @@ import msgspec
 
 from core.domain.enums import OrderKind, TimeInForce
 from core.paper import wire
-from core.paper.errors import ApiError, missing, refuse
+from core.paper.errors import ApiError, missing_both, refuse
 from core.paper.limits import Security
 from core.paper.orders_in import ALGO_TYPE, algo_spec, amendment, order_spec
 from core.paper.params import Params
@@ -56,7 +56,7 @@ def _find(desk: Desk, params: Params) -> Order | None:
     order_id = params.optional_integer("orderId")
     client_id = params.optional("origClientOrderId")
     if order_id is None and client_id is None:
-        raise missing("origClientOrderId")
+        raise missing_both("origClientOrderId", "orderId")
     return desk.exchange.matcher.find(symbol, order_id, client_id)
 
 
@@ -283,7 +283,7 @@ def _cancel_batch(desk: Desk, params: Params) -> Body:
     names = params.any_of("origClientOrderIdList", "origclientorderidlist")
     text, key = (ids, "orderId") if ids else (names, "origClientOrderId")
     if text is None:
-        raise missing("orderIdList")
+        raise missing_both("orderIdList", "origClientOrderIdList")
     wanted = _json_list(text, f"{key}List")
     if not 1 <= len(wanted) <= _BATCH_CANCEL:
         raise ApiError(-1130, f"Data sent for parameter '{key}List' is not valid.")
@@ -302,7 +302,7 @@ def _find_algo(desk: Desk, params: Params) -> AlgoOrder | None:
     algo_id = params.optional_integer("algoId")
     client_id = params.optional("clientAlgoId")
     if algo_id is None and client_id is None:
-        raise missing("algoId")
+        raise missing_both("clientAlgoId", "algoId")
     return desk.exchange.algos.find(algo_id, client_id)
 
 

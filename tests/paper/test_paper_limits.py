@@ -268,6 +268,28 @@ def test_above_the_limit_nothing_passes_not_even_what_weighs_nothing() -> None:
     limits.spend(0)
 
 
+def test_every_ban_lasts_twice_as_long_as_the_one_before() -> None:
+    now = [60_000]
+    limits = RateLimits(lambda: now[0])
+
+    def ban_s() -> int:
+        """Go on until banned; how long it lasts."""
+        limits.spend(2400)
+        while True:
+            with pytest.raises(ApiError) as error:
+                limits.spend(1)
+            if error.value.status == 418:
+                break
+        lasts = int(limits.retry_after())
+        assert str(now[0] + lasts * 1000) in error.value.msg
+        now[0] += lasts * 1000
+        return lasts
+
+    lasted = [ban_s() for _ in range(14)]
+    assert lasted[:4] == [120, 240, 480, 960]
+    assert lasted[-2:] == [3 * 86_400] * 2
+
+
 def test_funding_rates_have_a_pool_of_their_own() -> None:
     now = [300_000]
     limits = RateLimits(lambda: now[0])

@@ -196,6 +196,38 @@ async def test_income_of_any_span_of_three_months(venue: Venue) -> None:
     assert body["code"] == -1023
 
 
+# --- refusals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "params", "code", "text"),
+    [
+        ("POST", "order", BUY | {"stopPrice": "1"}, -1106, "Parameter 'stopprice' sent when not"),
+        ("POST", "order", BUY | {"closePosition": "true"}, -4136, "invalid for orderType 'MARKET'"),
+        ("POST", "order", {**LIMIT, "timeInForce": ""}, -1102, "Mandatory parameter 'timeinforce'"),
+        ("DELETE", "order", {"symbol": BTC}, -1102, "Param 'origClientOrderId' or 'orderId' must"),
+        ("GET", "algoOrder", {}, -1102, "Param 'clientAlgoId' or 'algoId' must be sent"),
+        ("DELETE", "batchOrders", {"symbol": BTC}, -1102, "both were empty/null!"),
+    ],
+)
+async def test_refusals_are_worded_as_the_venue_does(
+    venue: Venue, method: str, path: str, params: dict[str, str], code: int, text: str
+) -> None:
+    status, body = await venue.call(method, f"/fapi/v1/{path}", **params)
+    assert (status, body["code"]) == (400, code)
+    assert text in body["msg"]
+
+
+async def test_what_rests_beside_a_position_is_shown_with_it(venue: Venue) -> None:
+    await venue.call("POST", "/fapi/v1/order", **BUY)
+    await venue.call("POST", "/fapi/v1/order", **LIMIT)
+    sell = LIMIT | {"side": "SELL", "price": "61000"}
+    await venue.call("POST", "/fapi/v1/order", **sell)
+    await venue.call("POST", "/fapi/v1/order", **sell, reduceOnly="true")
+    _, rows = await venue.call("GET", "/fapi/v3/positionRisk")
+    assert [(row["bidNotional"], row["askNotional"]) for row in rows] == [("590", "610")]
+
+
 # --- conditional orders --------------------------------------------------------------------------
 
 
