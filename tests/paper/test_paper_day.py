@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 from decimal import Decimal
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import aiohttp
 from paper_kit import ADA, API_KEY, API_SECRET, BTC, CONTRACTS, START_MS, StillFeed
@@ -17,6 +19,8 @@ from core.paper.server import PaperServer
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
 
 HOURS = 3
+TAIL_MS = 600_000
+"""What a client has not read yet when it leaves is nobody's business."""
 STREAMS = "btcusdc@kline_5m/!markPrice@arr/adausdc@ticker/btcusdc@aggTrade"
 
 
@@ -26,7 +30,7 @@ class Day:
     def __init__(self, seed: int, hours: int) -> None:
         self.seed = seed
         self.hours = hours
-        self.frames = hashlib.sha256()
+        self.heard: dict[str, Any] = {}
         self.closed_candles: list[int] = []
         self.marks = 0
         self.private: list[str] = []
@@ -61,8 +65,10 @@ class Day:
 
     async def _trade(self, supervisor: Supervisor) -> None:
         key = (await self._call("POST", "/fapi/v1/listenKey"))["listenKey"]
-        supervisor.spawn("market", lambda: self._read(f"/market/ws/{STREAMS}"))
-        supervisor.spawn("user", lambda: self._read(f"/private/ws/{key}"))
+        for name, path in (("market", f"/market/ws/{STREAMS}"), ("user", f"/private/ws/{key}")):
+            opened = asyncio.Event()
+            supervisor.spawn(name, partial(self._read, path, opened))
+            await opened.wait()  # or the first events would depend on who is quicker
         side = "BUY"
         for _ in range(self.hours * 4):
             await self._call(
@@ -77,14 +83,24 @@ class Day:
         url = f"{self.endpoints.rest}{path}?{query}&signature={sign(API_SECRET, query)}"
         async with self.http.request(method, url, headers={"X-MBX-APIKEY": API_KEY}) as answer:
             body = await answer.read()
-            self.frames.update(body)
+            self._hear("requests", body)
             return dict(await answer.json())
 
-    async def _read(self, path: str) -> None:
+    async def _read(self, path: str, opened: asyncio.Event) -> None:
         async with self.http.ws_connect(self.endpoints.ws + path) as ws:
+            opened.set()
             async for message in ws:
-                self.frames.update(message.data.encode())
-                self._note(message.json())
+                frame = message.json()
+                self._note(frame)
+                if _told_ms(frame) < START_MS + self.hours * 3_600_000 - TAIL_MS:
+                    self._hear(path, message.data.encode())
+
+    def _hear(self, source: str, raw: bytes) -> None:
+        """The bytes of one connection have an order; those of two may arrive either way."""
+        self.heard.setdefault(source, hashlib.sha256()).update(raw)
+
+    def digest(self) -> str:
+        return " ".join(self.heard[source].hexdigest() for source in sorted(self.heard))
 
     def _note(self, frame: object) -> None:
         if isinstance(frame, list):
@@ -95,6 +111,10 @@ class Day:
             self.closed_candles.append(frame["k"]["t"])
         elif frame["e"] in ("listenKeyExpired", "ACCOUNT_UPDATE"):
             self.private.append(frame["e"] if "a" not in frame else frame["a"]["m"])
+
+
+def _told_ms(frame: Any) -> int:
+    return int((frame[0] if isinstance(frame, list) else frame)["E"])
 
 
 def lived(seed: int, hours: int) -> Day:
@@ -120,7 +140,7 @@ def test_hours_of_exchange_time() -> None:
 
 def test_the_same_seed_lives_the_same_hours() -> None:
     first, again, other = lived(3, 1), lived(3, 1), lived(4, 1)
-    assert first.frames.digest() == again.frames.digest() != other.frames.digest()
+    assert first.digest() == again.digest() != other.digest()
 
 
 def test_a_connection_is_cut_after_24_hours() -> None:

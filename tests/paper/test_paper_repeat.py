@@ -93,7 +93,7 @@ def lived(seed: int) -> tuple[str, set[object]]:
 
 
 def digests() -> str:
-    return f"{lived(3)[0]} {an_hour(3, 1).frames.hexdigest()}"
+    return f"{lived(3)[0]} {an_hour(3, 1).digest()}"
 
 
 def test_two_exchanges_give_the_same_bytes() -> None:
