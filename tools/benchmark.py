@@ -22,6 +22,7 @@ from tools.benchmarks import (
     event,
     exchange,
     history,
+    phone,
     protect,
     reconcile,
     remember,
@@ -49,6 +50,7 @@ SECTIONS: dict[str, tuple[str, Measure]] = {
         reconcile,
         remember,
         exchange,
+        phone,
     )
 }
 

@@ -117,6 +117,8 @@ class BotApi:
         self._updates: list[dict[str, Any]] = []
         self._next_update = 1_000
         self._next_message = 1
+        self.heard = asyncio.Event()
+        """Set whenever a message of the bot has come; whoever waits for it clears it."""
         self._news = asyncio.Event()
         self._poller = 0
         self._stamps: dict[int, deque[float]] = {}
@@ -281,6 +283,7 @@ class BotApi:
         )
         self._next_message += 1
         self.shown.append(shown)
+        self.heard.set()
         return self._message(shown)
 
     def _check_rate(self, chat_id: int) -> None:

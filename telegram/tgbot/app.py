@@ -8,7 +8,7 @@ sending needs no polling. All work runs in supervised tasks, nothing here is awa
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from core.domain.enums import AlertLevel, Severity
@@ -229,7 +229,9 @@ class TelegramBot:
         line = lines.get(type(error), f"Telegram does not answer: {error}; trading is unaffected")
         if self._trouble.begin(error, line) and type(error) in lines:
             kind = type(error).__name__.lower()
-            self.desk.offer(self._notice(Severity.WARNING, kind, "⚠️ Telegram", line))
+            notice = self._notice(Severity.WARNING, kind, "⚠️ Telegram", line)
+            book = "second-poller" if isinstance(error, Conflicted) else ""
+            self.desk.offer(replace(notice, playbook=book))
         pause = error.seconds if isinstance(error, SlowDown) else self._backoff.next()
         await self._clock.sleep(pause)
 

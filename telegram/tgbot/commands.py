@@ -234,7 +234,8 @@ class Commands:
             card = playbooks.card(ask.args[0].lower(), self.badge())
             if card is not None:
                 return Reply(card)
-        rows = tuple((Button(name, f"playbook:{name}"),) for name in known)
+        buttons = [Button(name, f"playbook:{name}") for name in known]
+        rows = tuple(tuple(buttons[at : at + 2]) for at in range(0, len(buttons), 2))
         return Reply(self.card("playbooks", text("What happened?")), rows)
 
     async def ping(self, ask: Ask) -> Reply:

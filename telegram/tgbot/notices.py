@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from core.domain.enums import Severity, StreamState
+from core.domain.enums import DenyReason, Severity, StreamState
 from core.domain.facts import (
     Alert,
     DaemonFact,
@@ -30,13 +30,25 @@ _BY_TEXT = (
 )
 """What the exchange said decides; errors carry its code and status in these words."""
 _BY_KEY = (
+    ("storage:rebuilt", "database-rebuilt"),
     ("storage", "disk-full"),
     ("stop:", "naked-position"),
+    ("stop-move:", "naked-position"),
     ("flatten:", "naked-position"),
     ("position:", "naked-position"),
     ("user-stream", "stream-down"),
     ("market-stream", "stream-down"),
+    ("canary:", "silent-start"),
+    ("strategy:", "strategy-fenced"),
+    ("order-ratio", "order-ratios"),
+    ("contract", "contract-changed"),
+    ("instrument:", "contract-changed"),
+    ("foreign", "foreign-trading"),
+    ("mode", "account-mode"),
+    ("margin", "margin-call"),
+    ("task:", "task-failed"),
 )
+_REPEATED = DenyReason.REPEATED_ENTRY.value
 _DAY_WORDS = frozenset({"day_stop", "sl_streak", "halted"})
 _QUIET_RISK = frozenset({"transfer", "rebuilt", "new_day"})
 
@@ -164,6 +176,8 @@ def _risk(fact: RiskChanged) -> Notice:
     severity = Severity.WARNING if fact.blocked else Severity.INFO
     title = "⛔ entries stopped, exits active" if fact.blocked else "🟢 entries allowed"
     playbook = "daily-stop" if fact.blocked and fact.reason in _DAY_WORDS else ""
+    if playbook and _REPEATED in fact.detail:
+        playbook = "repeated-entry"
     if fact.reason == "storage":
         playbook = "disk-full"
     return _line(severity, f"risk:{fact.reason}", title, fact.detail, fact.at_ms, playbook)

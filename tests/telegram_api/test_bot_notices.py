@@ -1,12 +1,19 @@
 """Which facts are told, how loudly, and with which playbook."""
 
-import pytest
+import re
+from pathlib import Path
 
-from core.domain.enums import Severity, StreamState
+import pytest
+from telegram_api.scene import Scene, on_stage
+
+from core.domain.enums import DenyReason, Severity, StreamState
 from core.domain.errors import CredentialsDead, RateLimited, RetryLater
 from core.domain.facts import Alert, DaemonFact, ReconcileDone, RiskChanged, StreamChanged
+from core.kernel.config_model import CATALOGUE
 from tgbot import playbooks
 from tgbot.notices import notice_of, streak_text
+
+ROOT = Path(__file__).resolve().parents[2]
 
 FACTS: list[tuple[DaemonFact, str]] = [
     (StreamChanged("user-stream", StreamState.DEGRADED, "silent", 1), "stream-down"),
@@ -27,6 +34,21 @@ FACTS: list[tuple[DaemonFact, str]] = [
     ),
     (Alert(Severity.WARNING, "entry:X", str(RetryLater("no", code=-1021)), 1), "clock-skew"),
     (Alert(Severity.CRITICAL, "storage", "could not be written", 1), "disk-full"),
+    (Alert(Severity.CRITICAL, "storage:disk", "little room on the disk", 1), "disk-full"),
+    (Alert(Severity.CRITICAL, "storage:rebuilt", "damaged database", 1), "database-rebuilt"),
+    (Alert(Severity.CRITICAL, "canary:user stream", "silent", 1), "silent-start"),
+    (Alert(Severity.CRITICAL, "strategy:x", "switched off", 1), "strategy-fenced"),
+    (Alert(Severity.WARNING, "order-ratio:X", "locked", 1), "order-ratios"),
+    (Alert(Severity.CRITICAL, "contract:X", "leaving", 1), "contract-changed"),
+    (Alert(Severity.WARNING, "instrument:X", "not listed", 1), "contract-changed"),
+    (Alert(Severity.WARNING, "foreign-order:X", "not ours", 1), "foreign-trading"),
+    (Alert(Severity.CRITICAL, "mode", "hedge", 1), "account-mode"),
+    (Alert(Severity.CRITICAL, "margin", "margin call", 1), "margin-call"),
+    (Alert(Severity.WARNING, "task:x", "failed", 1), "task-failed"),
+    (
+        RiskChanged(True, "halted", f"X BUY {DenyReason.REPEATED_ENTRY}: entries=6", 1),
+        "repeated-entry",
+    ),
     (RiskChanged(True, "storage", "risk memory cannot be written", 1), "disk-full"),
     (RiskChanged(True, "day_stop", "lost 2 %", 1), "daily-stop"),
     (RiskChanged(False, "cooldown_over", "over", 1), ""),
@@ -42,8 +64,32 @@ def test_the_playbook_of_a_fact(fact: DaemonFact, playbook: str) -> None:
 
 
 def test_every_playbook_is_reached_by_some_fact_and_exists() -> None:
-    assert {playbook for _, playbook in FACTS if playbook} == set(playbooks.names())
-    assert len(playbooks.names()) == 8
+    by_bot = {"second-poller"}  # test_bot_outages: told by the bot itself
+    assert {playbook for _, playbook in FACTS if playbook} | by_bot == set(playbooks.names())
+
+
+def test_a_playbook_names_what_exists(tmp_path: Path) -> None:
+    """Commands, settings, tools and other playbooks."""
+    commands: set[str] = set()
+
+    async def story(scene: Scene) -> None:
+        for entry in scene.bot._parts.commands.table:
+            commands.update((entry.name, *entry.aliases))
+
+    on_stage(tmp_path, story)
+    for name in playbooks.names():
+        words = (playbooks.FOLDER / f"{name}.md").read_text("utf-8")
+        quoted = re.findall(r"`([^`]+)`", words)
+        for each in quoted:
+            if re.fullmatch(r"/[a-z]+( [A-Za-z0-9]+)?", each) and each != "/revoke":
+                assert each[1:].split()[0] in commands, f"{name}: {each}"
+            elif re.fullmatch(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+", each):
+                assert each in {info.key for info in CATALOGUE}, f"{name}: {each}"
+            elif each.startswith("python -m tools."):
+                tool = each.split()[2].replace(".", "/")
+                assert (ROOT / f"{tool}.py").is_file(), f"{name}: {each}"
+        for book in re.findall(r"[Pp]laybook `([a-z-]+)`", words):
+            assert book in playbooks.names(), f"{name}: {book}"
 
 
 @pytest.mark.parametrize("name", playbooks.names())

@@ -49,6 +49,7 @@ def test_who_else_holds_the_token_is_answered_by_naming_this_one(tmp_path: Path)
         scene.api.faults.append(Fault("getUpdates", 409, "Conflict", times=3))
         await scene.wait(lambda: any("⚠️ Telegram" in shown.text for shown in scene.api.shown))
         shown = next(shown for shown in scene.api.shown if "⚠️ Telegram" in shown.text)
+        assert shown.labels == ["📖 what to do"]
         assert "bot1 on " in shown.text  # alerts still leave: sending needs no polling
 
     on_stage(tmp_path, story)
