@@ -13,6 +13,11 @@ from math import ceil, floor, log10
 WIDE, HALF = 1_100, 520
 """Widths in pixels of a picture over the page and over half of it, so that letters stay alike."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 12, 26
+_DAY_MS = 86_400_000
+_TIME_STEPS = tuple(
+    minutes * 60_000
+    for minutes in (1, 5, 15, 30, 60, 120, 180, 240, 360, 720, 1_440, 2_880, 10_080)
+)
 _POINTS = 700
 """More points than a screen has columns are reduced to the extremes of each column."""
 
@@ -34,7 +39,8 @@ def line_chart(
     height: int = 260,
     falling: bool = False,
 ) -> str:
-    """Area under a line over time; `falling` draws values of 0 and less in the colour of loss."""
+    """Area under steps over time: a value holds until the next. `falling` draws values of 0 and
+    less in the colour of loss."""
     if len(dots) < 2:
         return _nothing(title, width, height)
     shown = _reduced(dots)
@@ -43,7 +49,7 @@ def line_chart(
     bottom, top = min(ticks[0], low), max(ticks[-1], 0.0 if falling else high)
     first, last = shown[0].at_ms, shown[-1].at_ms
     scale = _Scale(first, max(last - first, 1), bottom, max(top - bottom, 1e-12), width, height)
-    path = "L".join(f"{scale.x(dot.at_ms):.1f},{scale.y(dot.value):.1f}" for dot in shown)
+    path = _steps(scale, shown)
     base = scale.y(top if falling else bottom)
     area = f"M{_LEFT},{base:.1f}L{path}L{width - _RIGHT},{base:.1f}Z"
     kind = "down" if falling else "line"
@@ -75,7 +81,7 @@ def histogram(
         )
         for place in range(first, last + 1)
     ]
-    return columns(made, title=title, width=width, height=height, at_edge=True)
+    return columns(made, title=title, width=width, height=height, at_edge=True, counts=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +101,14 @@ def columns(
     width: int = HALF,
     height: int = 230,
     at_edge: bool = False,
+    counts: bool = False,
 ) -> str:
-    """Vertical bars from a common zero; `at_edge` puts labels at the left edge of their bar."""
+    """Vertical bars from a common zero; `at_edge` puts labels at the left edge of their bar,
+    `counts` keeps the scale to whole numbers."""
     if not bars_up:
         return _nothing(title, width, height)
     low, high = min(0.0, *(c.value for c in bars_up)), max(0.0, *(c.value for c in bars_up))
-    ticks = _ticks(low, high)
+    ticks = _ticks(low, high, least=1.0 if counts else 0.0)
     bottom, top = ticks[0], ticks[-1]
     scale = _Scale(0, 1, bottom, max(top - bottom, 1e-12), width, height)
     each = (width - _LEFT - _RIGHT) / len(bars_up)
@@ -183,9 +191,10 @@ def _nice(step: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * 0.999)
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Four to six round numbers within `low` and `high`, the outer ones at most a step away."""
-    step = _nice((high - low) / 4 or abs(high) / 4 or 1.0)
+def _ticks(low: float, high: float, least: float = 0.0) -> list[float]:
+    """Four to six round numbers within `low` and `high`, the outer ones at most a step away; steps
+    of `least` or more."""
+    step = max(_nice((high - low) / 4 or abs(high) / 4 or 1.0), least)
     return [number * step for number in range(floor(low / step), ceil(high / step) + 1)]
 
 
@@ -202,14 +211,26 @@ def _grid(scale: _Scale, value: float, words: str) -> str:
     )
 
 
+def _steps(scale: _Scale, dots: Sequence[Dot]) -> str:
+    """Points of a path that goes along before it goes up or down."""
+    before = scale.y(dots[0].value)
+    points = [f"{scale.x(dots[0].at_ms):.1f},{before:.1f}"]
+    for dot in dots[1:]:
+        x, y = scale.x(dot.at_ms), scale.y(dot.value)
+        points += [f"{x:.1f},{before:.1f}", f"{x:.1f},{y:.1f}"]
+        before = y
+    return "L".join(points)
+
+
 def _time_axis(scale: _Scale, first: int, last: int) -> list[str]:
+    """At most eight round moments: minutes, hours, midnights."""
     span = last - first
-    hours = span / 3_600_000
-    form = "%H:%M" if hours <= 36 else "%d %b %H:%M" if hours <= 144 else "%d %b"
+    step = next((each for each in _TIME_STEPS if span // each <= 7), _TIME_STEPS[-1])
+    step *= max(ceil(span / step / 7), 1)
     parts = []
-    for number in range(6):
-        at = first + span * (2 * number + 1) // 12
-        words = f"{datetime.fromtimestamp(at / 1_000, UTC):{form}}"
+    for at in range(first + -first % step, last + 1, step):
+        midnight = not at % _DAY_MS
+        words = f"{datetime.fromtimestamp(at / 1_000, UTC):{'%d %b' if midnight else '%H:%M'}}"
         place = f'x="{scale.x(at):.1f}" y="{scale.height - 8}"'
         parts.append(f'<text class="tick mid" {place}>{words}</text>')
     return parts

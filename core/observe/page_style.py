@@ -26,6 +26,7 @@ font-variant-numeric:tabular-nums}
 .panel{padding:18px 18px 10px;margin-bottom:0}
 .panel.wide{grid-column:1/-1}
 section.panel{margin-top:14px;padding-bottom:18px}
+section.quiet{text-align:center;color:var(--soft);padding:56px 18px}
 h2{font-size:15px;font-weight:640;margin-bottom:10px}
 h2 span{font-weight:400;color:var(--soft);margin-left:9px;font-size:13px}
 svg{display:block;width:100%;height:auto;overflow:visible}

@@ -120,11 +120,35 @@ class Report:
 
     def html(self) -> str:
         """One page for a browser, light or dark as the reader prefers."""
+        body = [
+            f"<header><p class=kicker>{escape(self.venue)}</p><h1>{escape(self.title)}</h1>"
+            f"<p class=period>{self.period} (UTC)</p></header>",
+            "".join(f"<p class=note>{escape(note)}</p>" for note in self.notes),
+            f"<section class=cards>{''.join(self._cards())}</section>",
+            *self._pictures(),
+            self._table(),
+            f"<footer>{self._footer()}</footer>",
+        ]
+        return (
+            "<!doctype html><html lang=en><head><meta charset=utf-8>"
+            '<meta name=viewport content="width=device-width, initial-scale=1">'
+            f"<title>{escape(self.title)} · {self.period}</title><style>{STYLE}</style></head>"
+            f"<body><main>{''.join(body)}</main></body></html>\n"
+        )
+
+    def _pictures(self) -> list[str]:
+        if not self.trades:
+            return ["<section class='panel quiet'>No trade was closed in this period.</section>"]
         p = self.performance
         equity = [Dot(self.start_ms, float(p.start_equity))]
         equity += [Dot(point.at_ms, float(point.equity)) for point in p.curve]
         fall = [Dot(self.start_ms, 0.0)]
         fall += [Dot(point.at_ms, -100 * point.drawdown_ratio) for point in p.curve]
+        if p.curve:  # the last level holds until the end of the period, or for as long as it shows
+            last = p.curve[-1].at_ms
+            end = max(self.end_ms, last + (last - self.start_ms) // 25)
+            equity.append(Dot(end, equity[-1].value))
+            fall.append(Dot(end, fall[-1].value))
         multiples = r_multiples(self.trades)
         nets = [float(trade.net) for trade in self.trades]
         spread = (
@@ -150,21 +174,7 @@ class Report:
                 "",
             ),
         ]
-        body = [
-            f"<header><p class=kicker>{escape(self.venue)}</p><h1>{escape(self.title)}</h1>"
-            f"<p class=period>{self.period} (UTC)</p></header>",
-            "".join(f"<p class=note>{escape(note)}</p>" for note in self.notes),
-            f"<section class=cards>{''.join(self._cards())}</section>",
-            f"<section class=panels>{''.join(_panel(*panel) for panel in panels)}</section>",
-            self._table(),
-            f"<footer>{self._footer()}</footer>",
-        ]
-        return (
-            "<!doctype html><html lang=en><head><meta charset=utf-8>"
-            '<meta name=viewport content="width=device-width, initial-scale=1">'
-            f"<title>{escape(self.title)} · {self.period}</title><style>{STYLE}</style></head>"
-            f"<body><main>{''.join(body)}</main></body></html>\n"
-        )
+        return [f"<section class=panels>{''.join(_panel(*panel) for panel in panels)}</section>"]
 
     def _cards(self) -> list[str]:
         p, q = self.performance, self.quote
@@ -176,7 +186,7 @@ class Report:
                 "Return", percent(p.return_ratio, sign=True), f"from {money(p.start_equity)} {q}"
             ),
             _card("Trades", str(p.trades), f"{p.targets} take-profits, {p.stops} stops"),
-            _card("Win rate", percent(p.win_rate), f"{p.wins} of {p.trades}"),
+            _card("Win rate", percent(p.win_rate) if p.trades else "–", f"{p.wins} of {p.trades}"),
             _card("Profit factor", figure(p.profit_factor), f"average R {figure(p.average_r)}"),
             _card(
                 "Max drawdown",
@@ -301,11 +311,12 @@ def _date(at_ms: int) -> str:
 
 def money(value: Decimal, *, sign: bool = False) -> str:
     """Two decimals with thousands apart."""
-    return f"{value.quantize(_CENT):{'+' if sign else ''},}"
+    cents = value.quantize(_CENT)
+    return f"{cents:{'+' if sign and cents else ''},}"
 
 
 def percent(ratio: float, *, sign: bool = False, places: int = 2) -> str:
-    return f"{100 * ratio:{'+' if sign else ''}.{places}f} %"
+    return f"{100 * ratio:{'+' if sign and ratio else ''}.{places}f} %"
 
 
 def figure(value: float | None) -> str:

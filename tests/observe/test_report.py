@@ -4,10 +4,11 @@ import json
 import re
 from decimal import Decimal
 from html.parser import HTMLParser
+from itertools import pairwise
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from report_builders import START_MS, closed, many
+from report_builders import HOUR_MS, START_MS, closed, many
 
 from core.domain.position import Trade
 from core.observe.analytics import DAY_MS, analyse
@@ -108,3 +109,26 @@ def test_pictures_take_any_numbers(values: list[float]) -> None:
         bars([("x", value, "y") for value in values], title="c"),
     ):
         check_page(picture)
+
+
+def test_a_day_without_trades_is_one_quiet_panel() -> None:
+    page = report([]).html()
+    assert "No trade was closed in this period." in page
+    assert "no trades to draw" not in page
+    assert "+0.00" not in page
+
+
+def test_equity_goes_in_steps_to_the_end_of_the_period_at_round_hours() -> None:
+    page = report(many(3, step_ms=4 * HOUR_MS)).html()
+    line = page.split('class="stroke line" d="M')[1].split('"')[0]
+    points = [tuple(map(float, point.split(","))) for point in line.split("L")]
+    moves = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(points)]
+    assert all(not dx or not dy for dx, dy in moves)
+    assert moves[-2][0] > 0
+    assert ">04:00<" in page
+
+
+def test_counts_of_trades_are_whole_numbers() -> None:
+    picture = histogram([-0.6, -0.6, 0.6], title="R", unit=" R")
+    assert ">1.5<" not in picture
+    assert ">2<" in picture
