@@ -61,6 +61,7 @@ _SQL = {
     Trouble.BROKEN: "SQLITE_IOERR",
     Trouble.LOCKED: "SQLITE_BUSY",
 }
+_ALL_LOST = 0.5
 _READS = ("SELECT", "PRAGMA")
 _UNDOES = "ROLLBACK"
 _COMMITS = "COMMIT"
@@ -249,7 +250,7 @@ class SimulatedDisk(Disk):
                 copy.write_bytes(_survives(copy.read_bytes(), file, power_cut))
         for folder in sorted(self._names):
             steps = self._names[folder]
-            kept = power_cut.randint(0, len(steps))
+            kept = _kept(len(steps), power_cut)
             for step in reversed(steps[kept:]):
                 step(self.root, target)
 
@@ -257,9 +258,14 @@ class SimulatedDisk(Disk):
         self._names.setdefault(folder, []).append(back)
 
 
+def _kept(steps: int, random: Random) -> int:
+    """How many of so many operations a power cut spares: often none, else any number."""
+    return 0 if random.random() < _ALL_LOST else random.randint(0, steps)
+
+
 def _survives(content: bytes, file: _File, random: Random) -> bytes:
     """The content with the last operations undone; of the first of them a part may be left."""
-    kept = random.randint(0, len(file.undo))
+    kept = _kept(len(file.undo), random)
     for number in range(len(file.undo) - 1, kept - 1, -1):
         before = file.undo[number](content)
         if number == kept and file.added[number]:

@@ -134,14 +134,19 @@ def course_of(story: str, seed: int, folder: Path) -> Course:
 
 
 def points_of(
-    course: Course, story: str, seed: int, perils: Sequence[str], every: int
-) -> list[Point]:
-    """Every `every`-th point of each peril."""
-    return [
-        Point(story, seed, peril, number)
-        for peril in perils
-        for number in (course.operations if peril in DISKS else course.steps)[::every]
-    ]
+    course: Course,
+    story: str,
+    seed: int,
+    perils: Sequence[str],
+    every: int,
+    part: tuple[float, float],
+) -> Iterator[Point]:
+    """Every `every`-th point of each peril, within `part` of the course."""
+    for peril in perils:
+        numbers = course.operations if peril in DISKS else course.steps
+        begin, end = (round(share * len(numbers)) for share in part)
+        for number in numbers[begin:end:every]:
+            yield Point(story, seed, peril, number)
 
 
 def explore(
@@ -151,14 +156,17 @@ def explore(
     *,
     perils: Sequence[str] = tuple(Death),
     every: int = 1,
+    part: tuple[float, float] = (0.0, 1.0),
+    until_broken: bool = False,
     at_once: int | None = None,
     told: Callable[[Point, Sequence[str]], None] = lambda point, found: None,
 ) -> Report:
-    """Every `every`-th point of a story for each of `perils`; `told` hears of each verdict."""
+    """Every `every`-th point of a story, or of a `part` of it (0 to 1), for each of `perils`;
+    `told` hears of each verdict. `until_broken` ends it with the first that is not survived."""
     began = stopwatch()
     report = Report(story, seed)
     course = course_of(story, seed, folder / "whole")
-    points = points_of(course, story, seed, perils, every)
+    points = list(points_of(course, story, seed, perils, every, part))
 
     def ended(ending: Ending) -> None:
         found = [f"the copy ended with status {ending.status}"]
@@ -168,15 +176,20 @@ def explore(
         _enter(report, Point.read(ending.label), found)
         told(Point.read(ending.label), found)
 
+    def done() -> bool:
+        return until_broken and bool(report.broken)
+
     if not CAN_SPLIT:
         for point in points:
+            if done():
+                break
             found = _words(replay(point, folder / "again"))
             _enter(report, point, found)
             told(point, found)
     else:
         forks = Forks(at_once or os.cpu_count() or 1, ended)
         try:
-            _split(story, seed, folder, points, forks)
+            perform(story, seed, folder / "split", _Splitter(points, folder, forks, done).act)
         except BaseException as error:  # a copy must not go on as the original's caller
             if forks.is_copy:
                 forks.finish(json.dumps([repr(error)]).encode())
@@ -196,40 +209,52 @@ def _words(play: Play) -> list[str]:
     return [str(violation) for violation in play.run.observer.violations]
 
 
-def _split(story: str, seed: int, folder: Path, points: Sequence[Point], forks: Forks) -> None:
-    """Play a story and make a copy at each of `points`."""
-    deaths: dict[int, list[Point]] = {}
-    trials = [point for point in points if point.peril not in tuple(Death)]
-    for point in points:
-        if point not in trials:
-            deaths.setdefault(point.number, []).append(point)
+class _Splitter:
+    """Plays a story and makes a copy at each point until `done`."""
 
-    async def act(play: Play) -> None:
-        for point in trials:
-            if forks.split(str(point)):
-                play.world.move(folder / point.peril / str(point.number))
+    def __init__(
+        self, points: Sequence[Point], folder: Path, forks: Forks, done: Callable[[], bool]
+    ) -> None:
+        self._folder = folder
+        self._forks = forks
+        self._done = done
+        self._trials = [point for point in points if point.peril not in tuple(Death)]
+        self._deaths: dict[int, list[Point]] = {}
+        for point in points:
+            if point.peril in tuple(Death):
+                self._deaths.setdefault(point.number, []).append(point)
+
+    async def act(self, play: Play) -> None:
+        for point in self._trials:
+            if not self._done() and self._forks.split(str(point)):
+                play.world.move(self._place(point))
                 await endure(play, point)
-                _finish(play, forks)
-        if deaths:
-            play.world.loop.on_step = lambda step: _die_in_copies(play, deaths.get(step, ()))
-            await play.whole()
-            if forks.is_copy:
-                await asyncio.Event().wait()  # `_live_again` has the last word
-            play.world.loop.on_step = None
-            await play.run.end()
+                _finish(play, self._forks)
+        if not self._deaths:
+            return
+        play.world.loop.on_step = lambda step: self._die_in_copies(play, step)
+        await play.whole()
+        if self._forks.is_copy:
+            await asyncio.Event().wait()  # `_live_again` has the last word
+        play.world.loop.on_step = None
+        await play.run.end()
 
-    def _die_in_copies(play: Play, here: Sequence[Point]) -> None:
-        for point in here:
-            if not forks.is_copy and forks.split(str(point)):
-                play.world.folder = folder / point.peril / str(point.number)
-                play.die(point.number, Death(point.peril))
-                play.world.supervisor.spawn("aftermath", lambda: _live_again(play))
+    def _place(self, point: Point) -> Path:
+        return self._folder / point.peril / str(point.number)
 
-    async def _live_again(play: Play) -> None:
+    def _die_in_copies(self, play: Play, step: int) -> None:
+        for point in self._deaths.get(step, ()):
+            if self._forks.is_copy or self._done():
+                return
+            place = self._place(point)
+            play.leave(step, Death(point.peril), place)  # before the original goes on
+            if self._forks.split(str(point)):
+                play.die(place)
+                play.world.supervisor.spawn("aftermath", lambda: self._live_again(play))
+
+    async def _live_again(self, play: Play) -> None:
         await play.aftermath()
-        _finish(play, forks)
-
-    perform(story, seed, folder / "split", act)
+        _finish(play, self._forks)
 
 
 def _finish(play: Play, forks: Forks) -> None:
@@ -248,7 +273,8 @@ def replay(point: Point, folder: Path) -> Play:
 
         def step(number: int) -> None:
             if number == point.number:
-                play.die(number, Death(point.peril))
+                play.leave(number, Death(point.peril), folder)
+                play.die(folder)
                 play.world.loop.call_soon(dead.set)
 
         play.world.loop.on_step = step

@@ -31,6 +31,11 @@ _PROTECTED_WITHIN_S = 5.0
 _QUIET_S = 0.5
 _LOOK_S = 0.25
 _GIVE_UP_S = 60.0
+_NEXT = "life-2"
+_DOUBTS = (
+    "SELECT 1 FROM orders JOIN intents USING (intent_id) JOIN trades USING (trade_id)"
+    " WHERE trades.closed_ms = 0 AND orders.status IN ('CREATED', 'SENT', 'UNKNOWN')"
+)
 
 
 class Death(StrEnum):
@@ -87,11 +92,18 @@ class Play:
 
     # --- after a death ---------------------------------------------------------------------------
 
-    def die(self, step: int, death: Death) -> None:
-        """The end of the living daemon, here and now; `aftermath` is what follows."""
-        self._absence = self.run.observer.disturb(1e9)
+    def leave(self, step: int, death: Death, folder: Path) -> None:
+        """Put what the daemon would leave, died it now, below `folder`."""
+        if self.world.life is None:
+            raise RuntimeError("nobody is alive")
         cut = self.world.chance.stream(f"cut/{step}") if death is Death.POWER else None
-        life = self.world.strike_dead(cut)
+        self.world.life.disk.image(folder / _NEXT, cut)
+
+    def die(self, folder: Path) -> None:
+        """The end of the living daemon, here and now; `leave` was first, `aftermath` follows."""
+        self._absence = self.run.observer.disturb(1e9)
+        self.world.folder = folder
+        life = self.world.strike_dead(folder / _NEXT)
         self.world.loop.freeze(life.name)
 
     async def aftermath(self) -> None:
@@ -106,6 +118,7 @@ class Play:
         else:
             observer.blame("INV-16", f"not ready: exit {life.exit_code!r}, {life.error!r}")
         await self.run.end()
+        self._judge_files(life.folder)
 
     # --- the verdict -----------------------------------------------------------------------------
 
@@ -123,6 +136,24 @@ class Play:
         ]
         if len(filled) > 1:
             blame("INV-02", f"several entries filled: {', '.join(filled)}")
+
+    def _judge_files(self, folder: Path) -> None:
+        """INV-03, INV-12, INV-13: what a death has left, read anew: intent and outcome of every
+        order that reached the exchange, and no state file that had to be set aside."""
+        blame, exchange = self.run.observer.blame, self.world.paper.exchange
+        left = type(self.run.observer.audit)()
+        left.refresh(folder / "logs")
+        sent = [order.spec.client_id for order in exchange.matcher.orders.values()]
+        sent += [algo.spec.order.client_id for algo in exchange.algos.algos.values()]
+        for client_id in dict.fromkeys(sent):
+            if parse_client_id(client_id) is None:
+                continue
+            if client_id not in left.intents:
+                blame("INV-03", f"the intent of order {client_id} is lost")
+            if client_id not in left.outcomes:
+                blame("INV-12", f"the outcome of order {client_id} is lost")
+        for path in sorted(folder.glob("data/**/*.corrupt-*")):
+            blame("INV-13", f"a death damaged a state file: {path.name}")
 
     async def wait(self, until: Callable[[], Awaitable[bool]], timeout: float) -> bool:
         """As `World.wait`, but looking seldom: every look is a step to be paid for."""
@@ -150,7 +181,8 @@ class Play:
         in_order = scene.covered if scene.held else not (scene.stops or scene.targets)
         if not in_order or not self.director.idle or (recorded and self._in_doubt()):
             return False
-        return await _booked(life) == ([scene.held] if scene.held else [])
+        held, waiting = await _booked(life)
+        return held == ([scene.held] if scene.held else []) and not waiting
 
     def _in_doubt(self) -> list[str]:
         """Orders of ours without an outcome in the audit log."""
@@ -168,14 +200,16 @@ def _is_ready(life: Life) -> bool:
     return life.app is not None and life.app.ready
 
 
-async def _booked(life: Life) -> list[Decimal]:
-    """What the trades hold that are open in a life's database, read as by another process."""
+async def _booked(life: Life) -> tuple[list[Decimal], int]:
+    """What the trades hold that are open in a life's database, and how many of their orders are
+    in doubt there; read as by another process."""
     database = await open_reader(life.folder / "data" / f"bot.{life.config.venue.value}.db")
     try:
         rows = await database.query("SELECT quantity FROM trades WHERE closed_ms = 0")
+        doubts = await database.query(_DOUBTS)
     finally:
         await database.close()
-    return [Decimal(str(quantity)) for (quantity,) in rows]
+    return [Decimal(str(quantity)) for (quantity,) in rows], len(doubts)
 
 
 def script_of(story: str, seed: int) -> Script:

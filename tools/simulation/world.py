@@ -12,7 +12,6 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from random import Random
 
 import aiohttp
 import msgspec
@@ -283,15 +282,15 @@ class World:
         await self.lives.kill(life.name)
         return life
 
-    def strike_dead(self, power_cut: Random | None = None) -> Life:
+    def strike_dead(self, image: Path | None = None) -> Life:
         """The part of a kill that happens at once; the tasks are still to be cancelled.
 
-        A `power_cut` also takes what was not flushed, but for a part that it draws.
+        `image` is the folder of the next life, where its files are already.
         """
         life = self._end()
         self.kills.append(self.machine.now_ms())
-        self.tell("life", f"{life.name} {'killed' if power_cut is None else 'lost its power'}")
-        self._leave(life, power_cut)
+        self.tell("life", f"{life.name} killed")
+        self._leave(life, image)
         return life
 
     async def stop(self, timeout: float = 60.0) -> Life:
@@ -312,12 +311,13 @@ class World:
         self._leave(life)
         return self.birth()
 
-    def _leave(self, life: Life, power_cut: Random | None = None) -> None:
+    def _leave(self, life: Life, image: Path | None = None) -> None:
         """From here on nothing the dead life does reaches anybody."""
         self.network.detach(life.name)
         self.phone_network.detach(life.name)
-        self._current = self.folder / f"life-{len(self.past) + 1}"
-        life.disk.image(self._current, power_cut)
+        self._current = image or self.folder / f"life-{len(self.past) + 1}"
+        if image is None:
+            life.disk.image(self._current)
 
     async def command(self, order: Callable[[OperatorDesk], Coroutine[None, None, object]]) -> bool:
         """Give the living daemon a command, as its own task. False when it was not carried out."""
