@@ -15,7 +15,6 @@ from typing import Self
 from core.config import TradingConfig
 from core.domain.enums import ContractStatus
 from core.domain.instrument import Instrument
-from core.domain.money import ZERO
 from core.domain.ports import Clock
 from core.sizing import AccountView, SizingLimits, SizingRefused, size_entry
 
@@ -78,13 +77,17 @@ class SymbolLimits:
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A contract with what is known of its market: last price and 24 h volume in the quote coin,
-    spread and ATR as fractions of the price. None: not known yet."""
+    spread and volatility as fractions of the price. None: not known yet.
+
+    `volatility` is the range of the last 24 h, the true range of a day: the exchange tells it for
+    all contracts in one answer, where an ATR of candles would cost one request for each.
+    """
 
     instrument: Instrument
     price: Decimal | None
     quote_volume: Decimal
     spread: Decimal | None = None
-    atr: float | None = None
+    volatility: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +198,6 @@ class SymbolManager:
             self._sizing,
             AccountView(equity, equity),
             price=candidate.price,
-            atr_ratio=ZERO if candidate.atr is None else Decimal(f"{candidate.atr:.8f}"),
         )
         if not isinstance(result, SizingRefused):
             return ""
@@ -234,16 +236,16 @@ class SymbolManager:
 
 
 def rank(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Best first: half of the weight on 24 h volume, a quarter each on spread and ATR.
+    """Best first: half of the weight on 24 h volume, a quarter each on spread and volatility.
 
     Places are added rather than values, so that one giant volume does not decide alone. What is
     not known counts as worst. The symbol breaks ties.
     """
     volume = _places([-float(c.quote_volume) for c in candidates])
     spread = _places([float("inf") if c.spread is None else float(c.spread) for c in candidates])
-    atr = _places([float("inf") if c.atr is None else -c.atr for c in candidates])
+    lively = _places([float("inf") if c.volatility is None else -c.volatility for c in candidates])
     scored = [
-        (2 * volume[i] + spread[i] + atr[i], c.instrument.symbol, i)
+        (2 * volume[i] + spread[i] + lively[i], c.instrument.symbol, i)
         for i, c in enumerate(candidates)
     ]
     return [candidates[i] for _, _, i in sorted(scored)]

@@ -92,6 +92,7 @@ async def read_candidates(client: OptimizedExchangeClient) -> list[Candidate]:
                 price=ticker.last if ticker else None,
                 quote_volume=ticker.quote_volume if ticker else ZERO,
                 spread=top.spread_ratio if top else None,
+                volatility=ticker.range_ratio if ticker else None,
             )
         )
     return found

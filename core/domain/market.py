@@ -75,12 +75,20 @@ class BookTop(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ticker24h(msgspec.Struct, frozen=True, gc=False):
-    """Rolling 24 h statistics; `quote_volume` in the quote coin."""
+    """Rolling 24 h statistics; `quote_volume` in the quote coin, `high` and `low` 0 if unknown."""
 
     symbol: str
     last: Decimal
     quote_volume: Decimal
     event_ms: int
+    high: Decimal = Decimal(0)
+    low: Decimal = Decimal(0)
+
+    @property
+    def range_ratio(self) -> float | None:
+        """(high - low) / last, a fraction; None while unknown."""
+        known = self.last > 0 and self.high >= self.low > 0
+        return float((self.high - self.low) / self.last) if known else None
 
 
 @dataclass(frozen=True, slots=True)

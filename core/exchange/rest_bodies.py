@@ -190,6 +190,8 @@ class TickerBody(msgspec.Struct, rename="camel"):
     last_price: str
     quote_volume: str
     close_time: int
+    high_price: str = "0"
+    low_price: str = "0"
 
 
 class BookBody(msgspec.Struct, rename="camel"):

@@ -331,6 +331,8 @@ def ticker(body: TickerBody, symbols: SymbolMap) -> Ticker24h:
         last=_decimal(body.last_price),
         quote_volume=_decimal(body.quote_volume),
         event_ms=body.close_time,
+        high=_decimal(body.high_price),
+        low=_decimal(body.low_price),
     )
 
 

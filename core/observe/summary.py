@@ -30,7 +30,11 @@ class RunTotals:
     """Counters of one run. Amounts in the quote coin."""
 
     candles: int = 0
+    signals: int = 0
     gates: Counter[str] = field(default_factory=Counter)
+    """What kept candles from becoming entries: conditions of the strategy and refusals."""
+    refusals: Counter[str] = field(default_factory=Counter)
+    """What refused signals, the part of `gates` after the strategy."""
     approved: int = 0
     refused: int = 0
     fills: int = 0
@@ -111,9 +115,14 @@ class Summary:
         return self._wallet_at_ms
 
     def _on_candle(self, fact: CandleEvaluated) -> None:
-        self.totals.candles += 1
+        totals = self.totals
+        totals.candles += 1
+        wanted = fact.verdict != "no entry"
+        totals.signals += wanted
         if fact.gate:
-            self.totals.gates[fact.gate] += 1
+            totals.gates[fact.gate] += 1
+            if wanted:
+                totals.refusals[fact.gate] += 1
 
     def _on_approved(self, _fact: EntryApproved) -> None:
         self.totals.approved += 1
@@ -164,7 +173,9 @@ class Summary:
             "ended": closing.reason,
             "market_ms": closing.simulated_ms,
             "candles": t.candles,
+            "signals": t.signals,
             "gates": dict(sorted(t.gates.items())),
+            "refusals": dict(sorted(t.refusals.items())),
             "approved": t.approved,
             "refused": t.refused,
             "fills": t.fills,
@@ -206,8 +217,9 @@ class Summary:
                 f"{duration(closing.simulated_ms)} of market time in {closing.real_seconds:.1f} s",
             ),
             ("candles", f"{t.candles} evaluated"),
-            ("no entry", _ranking(t.gates)),
-            ("decisions", f"{t.approved} approved, {t.refused} signals refused"),
+            ("no signal", _ranking(t.gates - t.refusals)),
+            ("signals", f"{t.signals}: {t.approved} approved, {t.refused} refused"),
+            ("refused", _ranking(t.refusals)),
             ("trades", f"{t.trades} closed, {t.wins} won ({rate}); {_ranking(t.reasons)}"),
             (
                 "result",

@@ -32,9 +32,9 @@ def symbol(base: str) -> str:
 
 
 def candidate(
-    base: str, volume: int, *, price: str = "0.5", spread: str = "0.0002", atr: float = 0.004
+    base: str, volume: int, *, price: str = "0.5", spread: str = "0.0002", range_: float = 0.04
 ) -> Candidate:
-    return Candidate(instrument(base), D(price), D(volume), D(spread), atr)
+    return Candidate(instrument(base), D(price), D(volume), D(spread), range_)
 
 
 def ladder(count: int) -> list[Candidate]:
@@ -142,9 +142,9 @@ def test_an_explicit_list_keeps_its_order_and_skips_ranking() -> None:
 
 
 def test_ranking_weighs_volume_spread_and_volatility() -> None:
-    liquid = candidate("LIQ", 1_000, spread="0.0009", atr=0.001)
-    lively = candidate("LIV", 999, spread="0.0001", atr=0.009)
-    even = candidate("EVE", 998, spread="0.0005", atr=0.005)
+    liquid = candidate("LIQ", 1_000, spread="0.0009", range_=0.001)
+    lively = candidate("LIV", 999, spread="0.0001", range_=0.009)
+    even = candidate("EVE", 998, spread="0.0005", range_=0.005)
     order = [c.instrument.base for c in rank([liquid, even, lively])]
     assert order == ["LIV", "LIQ", "EVE"]
     unknown = Candidate(instrument("UNK"), None, D(1_001))

@@ -59,6 +59,32 @@ def test_history_at_once_then_every_candle_as_it_closes() -> None:
     virtually(main)
 
 
+def test_a_symbol_that_falls_silent_while_others_flow_is_told_once() -> None:
+    async def main() -> None:
+        async with paper_world() as world:
+            await live(world)
+            hub = world.server.hub
+            publish = hub.publish
+
+            def without_doge(name: str, payload: object) -> None:
+                if not name.startswith("doge"):
+                    publish(name, payload)
+
+            hub.publish = without_doge  # type: ignore[method-assign]  # a halted contract
+            await world.clock.sleep(300)
+            assert world.market.state is StreamState.LIVE
+            hub.publish = publish  # type: ignore[method-assign]  # and back
+            await world.clock.sleep(60)
+            told = [fact.text for fact in world.ear.daemon if isinstance(fact, Alert)]
+            assert told == [
+                f"{DOGE}: no price for 60 s while others flow",
+                f"{DOGE}: prices flow again",
+            ]
+            assert_complete(world, DOGE)
+
+    virtually(main)
+
+
 def test_prices_books_and_volumes_are_there() -> None:
     async def main() -> None:
         async with paper_world() as world:
@@ -72,6 +98,8 @@ def test_prices_books_and_volumes_are_there() -> None:
             assert book.bid < book.ask
             assert abs(mark.price / book.mid - 1) < 0.01
             assert ticker.quote_volume > 0
+            assert ticker.low < ticker.last <= ticker.high
+            assert ticker.range_ratio == float((ticker.high - ticker.low) / ticker.last)
             fresh = world.market.freshness(XRP)
             assert fresh.streaming
             assert fresh.mark_age_ms <= 2_000

@@ -1,6 +1,8 @@
 """The last screen of a run: its figures are those of the facts, its ledger of the wallet."""
 
+import json
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -103,6 +105,30 @@ def test_funding_counts_for_the_run_that_paid_it(dispatcher: Dispatcher, summary
     dispatcher.publish(closed(funding="-0.50"))
     assert summary.totals.funding == D("-0.50")
     assert summary.ledger_difference(closing("400", "401.12", "-0.25")) == 0
+
+
+def test_a_day_in_candles_signals_refusals_and_trades(
+    dispatcher: Dispatcher, summary: Summary, tmp_path: Path
+) -> None:
+    for at, (verdict, gate) in enumerate(
+        [("no entry", "trend")] * 5
+        + [("no entry", "confirm")] * 2
+        + [("LONG refused", "cooldown"), ("SHORT refused", "spread"), ("LONG refused", "spread")]
+        + [("LONG approved", "")]
+    ):
+        dispatcher.publish(
+            CandleEvaluated("XRP/USDT:USDT", "s", "1m", at, 2.0, verdict, gate, "", at)
+        )
+    text = summary.render(closing("400", "400"), AUDIT, "paper")
+    assert "candles     11 evaluated" in text
+    assert "no signal   trend 5, confirm 2" in text
+    assert "signals     4: " in text
+    assert "refused     spread 2, cooldown 1" in text
+    summary.write_json(tmp_path / "run.json", closing("400", "400"), AUDIT, "paper")
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["signals"] == 4
+    assert record["refusals"] == {"cooldown": 1, "spread": 2}
+    assert record["gates"] == {"confirm": 2, "cooldown": 1, "spread": 2, "trend": 5}
 
 
 def test_the_screen_is_wrapped_and_never_hides_a_difference(
