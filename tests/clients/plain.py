@@ -5,10 +5,10 @@ and of control messages.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
-import time
 import urllib.error
 import urllib.request
 from contextlib import asynccontextmanager
@@ -50,7 +50,7 @@ class Rest:
         return hmac.new(self.at.api_secret.encode(), text.encode(), hashlib.sha256).hexdigest()
 
     def signed(self, method: str, path: str, **params: object) -> tuple[int, Any, dict[str, str]]:
-        query = urlencode({**params, "timestamp": int(time.time() * 1000)})
+        query = urlencode({**params, "timestamp": self.at.now_ms()})
         return self.send(method, path, f"{query}&signature={self.sign(query)}")
 
     def order(self) -> dict[str, object]:
@@ -61,7 +61,7 @@ class Rest:
     def signatures(self) -> None:
         """All in the query, all in the body, and mixed: the payload is query plus body."""
         path, fields = "/fapi/v1/order", urlencode(self.order())
-        stamp = f"timestamp={int(time.time() * 1000)}"
+        stamp = f"timestamp={self.at.now_ms()}"
         whole = f"{fields}&{stamp}"
         for query, body in (
             (f"{whole}&signature={self.sign(whole)}", ""),
@@ -76,7 +76,7 @@ class Rest:
         self.signed("DELETE", "/fapi/v1/allOpenOrders", symbol=SYMBOL)
 
     def refusals(self) -> None:
-        now, account = int(time.time() * 1000), "/fapi/v3/account"
+        now, account = self.at.now_ms(), "/fapi/v3/account"
         late = f"timestamp={now - 60_000}"
         for wanted, told in (
             ((404, -5000), self.send("GET", "/fapi/v1/nothing")),
@@ -130,13 +130,12 @@ class Streams:
 
     async def arrives(self, ws: Any) -> dict[str, Any] | None:
         """The next event while the price moves, None when it stays silent."""
-        try:
-            for step in range(4):
-                self.at.shock(1.0005 if step % 2 else 0.9995)
-            frame: dict[str, Any] = json.loads(await asyncio.wait_for(ws.recv(), QUIET_S))
-        except TimeoutError:
-            return None
-        return frame
+        for step in range(6):
+            self.at.shock(1.0005 if step % 2 else 0.9995)
+            with contextlib.suppress(TimeoutError):
+                frame: dict[str, Any] = json.loads(await asyncio.wait_for(ws.recv(), QUIET_S))
+                return frame
+        return None
 
     async def url_forms(self) -> None:
         for path, combined in (

@@ -7,23 +7,22 @@ listening: the price model, the books and the engine.
 """
 
 import asyncio
+import gc
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from decimal import Decimal
+from http import HTTPStatus
 
 import aiohttp
 import msgspec
 
-from core.domain.enums import OrderKind, Side, TimeInForce
 from core.kernel.clock import LiveClock, SimulatedClock, stopwatch
 from core.kernel.loops import live_loop_factory, run
 from core.kernel.supervisor import Supervisor
 from core.paper.contracts import listed_contracts
-from core.paper.exchange import PaperExchange
 from core.paper.feed_synthetic import SyntheticFeed
 from core.paper.model import Contract, Feed, Tick
-from core.paper.records import OrderSpec
 from core.paper.server import PaperServer
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
 from tools.benchmarks.child import Child
@@ -57,7 +56,7 @@ _SOCKETS = 10
 _SYMBOLS = 35
 _MINUTE_S = 60.0
 _START_MS = 1_750_032_000_000
-_PER_SYMBOL = 150
+_PER_SYMBOL = 50
 """Resting orders per contract, below its limit of 200."""
 _KEY, _SECRET = "bench", "bench-secret"
 _BOTH = ("USDC", "USDT")
@@ -68,7 +67,7 @@ def measure(effort: Effort) -> Section:
     rows = [
         *_orders(effort),
         run(_streams(effort), loop_factory=live_loop_factory()),
-        _memory(effort),
+        run(_memory(effort), loop_factory=live_loop_factory()),
         *run(_minutes(effort), loop_factory=virtual_loop_factory()),
     ]
     notes = (
@@ -144,7 +143,12 @@ class _Still:
 
 
 def _server(
-    feed: Feed, contracts: dict[str, Contract], clock: LiveClock | SimulatedClock, keep: list[str]
+    feed: Feed,
+    contracts: dict[str, Contract],
+    clock: LiveClock | SimulatedClock,
+    keep: list[str],
+    *,
+    by_hand: bool = False,
 ) -> PaperServer:
     return PaperServer(
         feed,
@@ -152,10 +156,11 @@ def _server(
         clock,
         Supervisor(clock, lambda name, error, again: keep.append(f"{name}: {error!r}")),
         seed=7,
-        balance=Decimal(10_000),
+        balance=Decimal(10**9),
         quote="USDC",
         api_key=_KEY,
         api_secret=_SECRET,
+        faults_enabled=by_hand,
     )
 
 
@@ -206,53 +211,57 @@ async def _read(socket: aiohttp.ClientWebSocketResponse, count: int) -> None:
 # --- memory --------------------------------------------------------------------------------------
 
 
-class _Deaf:
-    """Nobody is told anything."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *about, **more: None
-
-
-def _memory(effort: Effort) -> Row:
-    """Bytes that one resting order adds to the engine."""
+async def _memory(effort: Effort) -> Row:
+    """Bytes that one resting order adds; placed by hand, which has no rate limit."""
     contracts = listed_contracts(("USDC",))
+    symbols, clock, failures = tuple(contracts), LiveClock(), list[str]()
     rounds = []
     for _ in range(effort.pick(3, 1)):
-        engine = PaperExchange(
-            contracts,
-            {"USDC": Decimal(10**9)},
-            _Deaf(),
-            lambda: _START_MS,
-            7,
-        )
-        for symbol in contracts:
-            engine.set_price(symbol, Decimal(1000), _START_MS)
-        per_symbol = effort.pick(_PER_SYMBOL, 5)
-        tracemalloc.start()
-        before, _ = tracemalloc.get_traced_memory()
+        feed = _Still(symbols, clock.now_ms())
+        server = _server(feed, contracts, clock, failures, by_hand=True)
+        endpoints = await server.start()
         for symbol, contract in contracts.items():
-            for number in range(per_symbol):
-                engine.matcher.submit(_resting(symbol, number, contract))
-        after, _ = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        count = per_symbol * len(contracts)
-        if len(engine.matcher.open_orders()) != count:
-            raise SectionFailed("not every order rests")
+            price = _on_tick(contract, Decimal(1))
+            server.on_tick(Tick(symbol, clock.now_ms(), price, Decimal(1), gap=False))
+        count = effort.pick(_PER_SYMBOL, 3) * len(symbols)
+        try:
+            async with aiohttp.ClientSession() as http:
+                url = f"{endpoints.rest}/paper/manual"
+                await _rest(http, url, contracts, 0)  # what the first of each costs once
+                tracemalloc.start()
+                before, _ = tracemalloc.get_traced_memory()
+                for number in range(count // len(symbols)):
+                    await _rest(http, url, contracts, number + 1)
+                gc.collect()
+                after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            await server.stop()
+        if len(server.open_orders()) != count + len(symbols):
+            raise SectionFailed(f"{len(server.open_orders())} orders rest")
         rounds.append([(after - before) / count])
     return row("memory of an open order", "B", rounds)
 
 
-def _resting(symbol: str, number: int, contract: Contract) -> OrderSpec:
-    return OrderSpec(
-        symbol=symbol,
-        side=Side.BUY,
-        kind=OrderKind.LIMIT,
-        tif=TimeInForce.GTC,
-        quantity=max(contract.min_qty, contract.step * 10),
-        price=Decimal(990),
-        reduce_only=False,
-        client_id=f"bench-{symbol}-{number}",
-    )
+def _on_tick(contract: Contract, share: Decimal) -> Decimal:
+    """A price that the contract's filters take, or a share of it."""
+    price = min(contract.max_price, Decimal(1000)) / 2 * share
+    return price // contract.tick * contract.tick
+
+
+async def _rest(
+    http: aiohttp.ClientSession, url: str, contracts: dict[str, Contract], number: int
+) -> None:
+    """One order below the market in each contract."""
+    wish = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
+    for symbol, contract in contracts.items():
+        price = _on_tick(contract, Decimal("0.97"))
+        steps = contract.min_notional * 2 // (price * contract.step) + 1
+        named = {"symbol": symbol, "newClientOrderId": f"bench-{symbol}-{number}"}
+        named |= {"price": f"{price:f}", "quantity": f"{steps * contract.step:f}"}
+        async with http.post(url, json={"op": "order", "params": {**wish, **named}}) as answer:
+            if answer.status != HTTPStatus.OK:
+                raise SectionFailed(f"{named}: {await answer.text()}")
 
 
 # --- simulated minutes ---------------------------------------------------------------------------
