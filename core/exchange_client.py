@@ -12,6 +12,7 @@ Keeps INV-04, INV-08 and INV-14 (through `core.exchange.gateway`).
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
@@ -43,7 +44,7 @@ from core.domain.ports import Clock
 from core.domain.position import Fill, OrderSnapshot
 from core.exchange.account_desk import AccountDesk
 from core.exchange.endpoints import Endpoints
-from core.exchange.gateway import REQUEST_TIMEOUT_S, ConnectorFactory, Gateway
+from core.exchange.gateway import REQUEST_TIMEOUT_S, ConnectorFactory, Gateway, protecting
 from core.exchange.library import Credentials, open_library
 from core.exchange.market_desk import MARKETS_MAX_AGE_S, MarketDesk
 from core.exchange.order_desk import OrderDesk
@@ -109,8 +110,9 @@ class OptimizedExchangeClient:
 
     async def initialize(self) -> None:
         """Measure the clock and load contracts and limits. Needs no API key."""
-        await self._gateway.sync_time()
-        await self._market.load(brackets=False)
+        with protecting():  # a position may be waiting behind a start
+            await self._gateway.sync_time()
+            await self._market.load(brackets=False)
 
     async def close(self) -> None:
         """Close all connections; the client cannot be used afterwards."""
@@ -118,14 +120,19 @@ class OptimizedExchangeClient:
 
     async def verify_permissions(self) -> Preflight:
         """Whether account and key can trade. Raises AccountError with the way to mend it."""
-        return await verify(
-            self._account,
-            self._orders,
-            self._market,
-            quote_coin=self.quote_coin,
-            production=self.endpoints.is_production,
-            clock_error_ms=self.clock_error_ms(),
-        )
+        with protecting():
+            return await verify(
+                self._account,
+                self._orders,
+                self._market,
+                quote_coin=self.quote_coin,
+                production=self.endpoints.is_production,
+                clock_error_ms=self.clock_error_ms(),
+            )
+
+    def protecting(self) -> AbstractContextManager[None]:
+        """Calls inside the block go in the lane of protection, whatever lane is theirs."""
+        return protecting()
 
     # --- time and budget -------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ Keeps INV-01 (protected), INV-02 (one intent, one order), INV-03 (journal first)
 """
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from decimal import Decimal
 
 from core.domain.account import ExchangePosition, SymbolConfig
@@ -199,8 +199,11 @@ class OrderManager:
 
     async def reconcile(self, trigger: str) -> bool:
         """One comparison now. False when the exchange could not be read."""
+        # Until the first one has shown what is open, it may be all that protects.
+        first = self._reconciled_epoch < 0
         try:
-            adopted = await self._reconciler.run(trigger)
+            with self._exchange.protecting() if first else nullcontext():
+                adopted = await self._reconciler.run(trigger)
         except VenueError as error:
             self._unread = error
             dead = isinstance(error, CredentialsDead)
@@ -402,13 +405,14 @@ class OrderManager:
         """
         self._panicking = True
         try:
-            return await Panic(
-                exchange=self._exchange,
-                close_all=self.close_all,
-                is_ours=self._reconciler.ours,
-                managed=self.busy_symbols,
-                clock=self._clock,
-            ).run(quote, timeout)
+            with self._exchange.protecting():
+                return await Panic(
+                    exchange=self._exchange,
+                    close_all=self.close_all,
+                    is_ours=self._reconciler.ours,
+                    managed=self.busy_symbols,
+                    clock=self._clock,
+                ).run(quote, timeout)
         finally:
             self._panicking = False
 

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Protocol
 
@@ -60,6 +61,10 @@ class ExchangePort(Protocol):
 
     @property
     def recv_window_ms(self) -> int: ...
+
+    def protecting(self) -> AbstractContextManager[None]:
+        """Calls inside the block go in the lane of protection, whatever lane is theirs."""
+        ...
 
     async def submit(self, request: OrderRequest, lane: Lane) -> OrderSnapshot:
         """Place one order at the endpoint its kind belongs to. Refused, RetryLater (known not

@@ -10,7 +10,9 @@ Keeps INV-04 (a lost answer of a mutating call is an unknown outcome) and INV-08
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol, TypeVar
 
 import aiohttp
@@ -37,6 +39,20 @@ TIME_SAMPLES = 3
 _REFRESH_PAUSE_S = 10.0
 _DECODE_ERRORS = (msgspec.MsgspecError, ValueError, KeyError, ArithmeticError, RecursionError)
 _TIME_DECODER = msgspec.json.Decoder(TimeBody)
+
+
+_protecting: ContextVar[bool] = ContextVar("protecting", default=False)
+
+
+@contextmanager
+def protecting() -> Iterator[None]:
+    """Every call from here to the end of the block, by this task and those it starts, goes in the
+    lane of protection: what is read is needed to protect (INV-08)."""
+    token = _protecting.set(True)
+    try:
+        yield
+    finally:
+        _protecting.reset(token)
 
 
 class SigningApi(Protocol):
@@ -148,6 +164,8 @@ class Gateway:
         if call.signed and not self._has_credentials:
             raise CredentialsDead("no API key is configured for this venue")
         cost = call.weight_of(params) if weight is None else weight
+        if _protecting.get():
+            lane = Lane.PROTECT
         await self.budget.acquire(lane, cost, orders=1 if call.counts_order else 0)
         failure: VenueError | None = None
         try:

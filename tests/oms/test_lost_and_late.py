@@ -143,3 +143,50 @@ def test_a_fill_is_not_a_strangers_once_its_order_is_known(tmp_path: Path) -> No
         await daemon.stop()
 
     in_world(tmp_path, story)
+
+
+def test_a_start_in_a_minute_that_is_almost_used_up_protects_first(tmp_path: Path) -> None:
+    """Of 2,400 units of weight 2,000 are spent: only the lane of protection has room."""
+
+    async def story(world: World) -> None:
+        daemon = await world.daemon()
+        await daemon.orders.place_order(approved())
+        await world.wait(lambda: daemon.of(PositionOpened))
+        await world.clock.sleep(40)  # the next minute is not far, for what may wait for it
+        with daemon.client.protecting():
+            while daemon.client.budget.weight_used < 2_000:
+                await daemon.client.get_open_orders()
+        await daemon.stop()
+        for algo in world.paper.open_algo_orders():
+            world.paper.exchange.algos.cancel(algo)
+        began = world.clock.monotonic()
+        covered: list[float] = []
+
+        async def watch() -> None:
+            await world.wait(lambda: world.stops() == 100)
+            covered.append(world.clock.monotonic() - began)
+
+        world._outside.spawn("watch", watch)
+        again = await world.daemon()
+        assert covered[0] < 5
+        assert world.clock.monotonic() - began > 5  # the stream's key had to wait
+        await again.stop()
+
+    in_world(tmp_path, story)
+
+
+def test_a_panic_reads_in_the_lane_of_protection(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        daemon = await world.daemon()
+        await daemon.orders.place_order(approved())
+        await world.wait(lambda: daemon.of(PositionOpened))
+        with daemon.client.protecting():
+            while daemon.client.budget.weight_used < 2_000:
+                await daemon.client.get_open_orders()
+        began = world.clock.monotonic()
+        report = await daemon.orders.panic("USDC")
+        assert report.clean
+        assert world.clock.monotonic() - began < 5
+        await daemon.stop()
+
+    in_world(tmp_path, story)

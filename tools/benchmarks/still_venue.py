@@ -5,6 +5,7 @@ It knows the entries it was given as open orders. What the order manager sends g
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 
 from core.domain.account import (
@@ -120,6 +121,9 @@ class StillVenue:
 
     async def get_open_orders(self, symbol: str | None = None) -> tuple[OrderSnapshot, ...]:
         return tuple(self._open.values())
+
+    def protecting(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     async def get_past_orders(self, symbol: str) -> tuple[OrderSnapshot, ...]:
         return ()
