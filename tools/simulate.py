@@ -27,6 +27,11 @@ from tools.simulation.week import Week
 _STOPPED = 130
 _OFTEN = 20.0
 """Times the rates of a swarm, where a kind of fault is alone."""
+_NEEDS = {
+    FaultKind.QUERY_LAG: (FaultKind.ANSWER_LOST,),
+    FaultKind.REDUCE_REFUSED: (FaultKind.TRIGGER_REJECTED, FaultKind.PRICE_GAP),
+}
+"""Without these there is nothing for a kind to strike."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -109,7 +114,7 @@ def survey(args: argparse.Namespace, seeds: range, folder: Path) -> int:
     everything: list[SeedResult] = []
     print(tables.SURVEY_HEAD, flush=True)
     for kind in (None, *FaultKind):
-        kinds = () if kind is None else (kind,)
+        kinds = () if kind is None else (kind, *_NEEDS.get(kind, ()))
         results = [
             run_seed(seed, args.hours, folder / f"seed-{seed}", kinds, intensity=_OFTEN)
             for seed in seeds

@@ -9,14 +9,28 @@ from tools.simulation.world import EPOCH_MS, World
 
 
 def write_timeline(folder: Path, world: World, violations: Sequence[Violation]) -> Path:
-    """Write `timeline.txt` in `folder`: every line with its virtual second."""
+    """Write `timeline.txt` in `folder`: what was violated, then every line with its virtual
+    second and who it is from."""
     rows = list(world.timeline)
     rows += [(row.at, "VIOLATION", f"{row.invariant} {row.text}") for row in violations]
     rows += _log_rows(world.audit_path.parent, world.clock_steps)
     rows.sort(key=lambda row: row[0])
     path = folder / "timeline.txt"
-    path.write_text("".join(f"{at:12.3f} {who:<10} {text}\n" for at, who, text in rows))
+    with path.open("w", encoding="utf-8") as file:
+        file.write(_head(world, violations))
+        file.writelines(f"{at:12.3f} {who:<10} {text}\n" for at, who, text in rows)
     return path
+
+
+def _head(world: World, violations: Sequence[Violation]) -> str:
+    plan = world.plan
+    lines = [
+        f"seed {plan.seed}: {', '.join(plan.symbols)}; {len(world.past)} lives; prices every "
+        f"{plan.tick_ms / 1_000:g} s",
+        *(f"violated at {violation}" for violation in violations),
+        "seconds from the start; a fault reads: its id, where it took effect",
+    ]
+    return "".join(f"# {line}\n" for line in lines)
 
 
 def _log_rows(folder: Path, steps: Sequence[tuple[float, float]]) -> list[tuple[float, str, str]]:
