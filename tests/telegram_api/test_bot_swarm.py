@@ -1,37 +1,46 @@
 """A person steers the simulated daemon by Telegram while both fail; breakages that are caught."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.simulation.schedule import FaultKind
+from core.simulation.schedule import FaultKind, write_script
 from tgbot import confirm
 from tgbot.auth import Gate, Verdict
 from tgbot.outbox import Outbox
 from tools.simulation import chat
+from tools.simulation.campaign import SeedRun, drive, plan_of
 from tools.simulation.chat import ChatKind
-from tools.simulation.phone import run_phone
 
 VIOLENT = (FaultKind.KILL, FaultKind.STOP_REFUSED, FaultKind.STREAMS_CUT)
 
 
+def run_phone(
+    seed: int, hours: float, folder: Path, kinds: tuple[FaultKind, ...], busy: float
+) -> SeedRun:
+    script = write_script(seed, hours, kinds)
+    return drive(script, folder / "run", SeedRun.play, replace(plan_of(script), phone=busy))
+
+
 def fly(seed: int, folder: Path) -> list[str]:
-    run, _ = run_phone(seed, 0.2, folder / "run", (), intensity=5.0)
+    run = run_phone(seed, 0.2, folder, (), 5.0)
     return [str(each) for each in run.observer.violations]
 
 
 def test_a_person_steers_a_daemon_that_is_killed_and_cut_off(tmp_path: Path) -> None:
-    run, person = run_phone(2, 0.5, tmp_path / "run", VIOLENT, intensity=3.0)
+    run = run_phone(2, 0.5, tmp_path, VIOLENT, 3.0)
     assert run.observer.violations == []
     assert len(run.world.past) > 1
     assert len(run.world.paper.ledger.trades) > 5
-    assert set(person.fired) == set(ChatKind)
+    assert run.chat is not None
+    assert set(run.chat.fired) == set(ChatKind)
 
 
 def test_the_phone_is_part_of_the_fingerprint(tmp_path: Path) -> None:
     digests = [
-        run_phone(3, 0.1, tmp_path / "run", (), intensity)[0].world.trace.digest
+        run_phone(3, 0.1, tmp_path, (), intensity).world.trace.digest
         for intensity in (4.0, 4.0, 0.1)
     ]
     assert digests[0] == digests[1]

@@ -16,6 +16,7 @@ from core.config import TradingConfig
 from core.domain.errors import AccountError
 from core.domain.money import ZERO
 from core.ids import parse_client_id
+from core.kernel.chance import Chance
 from core.kernel.clock import stopwatch
 from core.kernel.loops import run
 from core.paper.records import Trade
@@ -33,6 +34,7 @@ from core.storage.queries import closed_trades, open_symbols
 from core.symbol_utils import to_binance_symbol
 from tools.simulation import act_exchange, act_links, act_owner
 from tools.simulation.acts import Hands
+from tools.simulation.chat import Chat, ChatKind, write_calls
 from tools.simulation.timeline import write_timeline
 from tools.simulation.watching import (
     LedgerBooks,
@@ -45,6 +47,7 @@ from tools.simulation.world import World, WorldPlan
 
 _LOOK_EVERY_S = 1.0
 _LIVENESS_S = 60.0
+_PHONE_CHANCE = 0.4
 _MOST_TASKS = 400
 _MOST_LIVES = 200
 _COMPARE_EVERY = 120
@@ -54,6 +57,9 @@ _QUIET_S = 10.0
 ACTS = {**act_links.ACTS, **act_exchange.ACTS, **act_owner.ACTS}
 _LEFT_OPEN = ("Unclosed client session", "Unclosed connector", "Unclosed connection")
 """What a killed process leaves behind."""
+
+
+Kind = FaultKind | ChatKind
 
 
 @dataclass(slots=True)
@@ -67,8 +73,8 @@ class SeedResult:
     hours: float
     symbols: tuple[str, ...]
     violations: list[Violation] = field(default_factory=list)
-    fired: Counter[FaultKind] = field(default_factory=Counter)
-    planned: Counter[FaultKind] = field(default_factory=Counter)
+    fired: Counter[Kind] = field(default_factory=Counter)
+    planned: Counter[Kind] = field(default_factory=Counter)
     lives: int = 0
     trades: int = 0
     orders: int = 0
@@ -77,6 +83,12 @@ class SeedResult:
     real_s: float = 0.0
     digest: str = ""
     timeline: Path | None = None
+
+
+def busy(seed: int) -> float:
+    """How busy the phone of a seed is; four seeds in ten have one. A stream of its own draws it,
+    so that the script stays what it was."""
+    return float(Chance(seed).stream("phone").random() < _PHONE_CHANCE)
 
 
 def plan_of(script: Script) -> WorldPlan:
@@ -110,6 +122,8 @@ class SeedRun:
         self.observer.tried, self.observer.asked = self.wire.tried, self.wire.asked
         watch_wire(self.world, self.wire)
         self.hands = Hands(self.world, self.observer, self.wire, script, ACTS)
+        calls = write_calls(script, self.world.plan.phone)
+        self.chat = Chat(self.world, self.observer, calls, script.heal_at) if calls else None
         self.comparisons = 0
         """How often the database was held against the exchange's positions."""
         self._changed_at = 0.0
@@ -130,6 +144,8 @@ class SeedRun:
         self.world.birth()
         self.observer.disturb(BIRTH_S, reach=False)
         self.world.supervisor.spawn("look", self._look)
+        if self.chat is not None:
+            self.world.supervisor.spawn("phone", self.chat.play)
 
     async def _look(self) -> None:
         """Time passes for a naked position also when nothing happens at the exchange."""
@@ -205,6 +221,8 @@ class SeedRun:
         await self._judge_books(life.folder, life.config.venue.value)
         for each in (*world.past, life):
             self._judge_audit(each.folder)
+        if self.chat is not None:
+            self.chat.judge(life.folder / "logs")
         for trouble in world.troubles:
             observer.blame("simulation", trouble)
         await world.close()
@@ -313,13 +331,17 @@ def run_seed(
     the folder is removed again."""
     script = write_script(seed, hours, kinds, intensity)
     result = SeedResult(seed, hours, script.symbols)
-    result.planned = Counter(strike.kind for strike in script.strikes)
+    result.planned.update(strike.kind for strike in script.strikes)
     began = stopwatch()
-    played = drive(script, folder, SeedRun.play)
+    plan = replace(plan_of(script), phone=busy(seed) if kinds is None else 0.0)
+    played = drive(script, folder, SeedRun.play, plan)
     world = played.world
     world.trace.audit(world.audit_path)
     result.violations = played.observer.violations
-    result.fired = played.hands.fired
+    result.fired.update(played.hands.fired)
+    if played.chat is not None:
+        result.fired.update(played.chat.fired)
+        result.planned.update(call.kind for call in played.chat.calls)
     result.lives = len(world.past)
     result.trades = len(world.paper.ledger.trades)
     result.orders = sum(

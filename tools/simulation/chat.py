@@ -16,8 +16,9 @@ from pathlib import Path
 
 from core.domain.enums import Severity
 from core.kernel.chance import Chance
+from core.simulation.calm import Calm
 from core.simulation.memory_network import REST
-from core.simulation.observer import Calm, Observer
+from core.simulation.observer import Observer
 from core.simulation.schedule import WARM_UP_S, Script
 from core.simulation.telegram_server import Fault, Shown
 from tools.simulation.world import OPERATOR, Life, World
@@ -78,7 +79,12 @@ class Call:
 
 
 def write_calls(script: Script, intensity: float = 1.0) -> tuple[Call, ...]:
-    """The phone's part of a seed, from a stream of its own: the rest of the script stays."""
+    """The phone's part of a seed, from a stream of its own: the rest of the script stays.
+
+    `intensity` multiplies the rates; 0 is no phone.
+    """
+    if not intensity:
+        return ()
     random = Chance(script.seed).stream("phone script")
     calls: list[Call] = []
     for kind in ChatKind:
@@ -97,7 +103,7 @@ class Chat:
         self, world: World, observer: Observer, calls: Sequence[Call], heal_at: float
     ) -> None:
         self._world = world
-        self._calls = calls
+        self.calls = calls
         self._heal_at = heal_at
         self._api = world.telegram
         self._api.people.add(STRANGER)
@@ -111,7 +117,7 @@ class Chat:
     async def play(self) -> None:
         """All calls at their times, the healing, and the question that must be answered then."""
         acts = {ChatKind.TALK: self.act, ChatKind.DOWN: self.cut, ChatKind.ERRORS: self.spoil}
-        for call in self._calls:
+        for call in self.calls:
             await self._until(call.at)
             acts[call.kind](call.draw)
         await self._until(self._heal_at)

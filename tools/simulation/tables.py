@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from core.simulation.schedule import FaultKind
-from tools.simulation.campaign import SeedResult
+from tools.simulation.campaign import Kind, SeedResult
+from tools.simulation.chat import ChatKind
 from tools.simulation.measure import Share
 from tools.simulation.week import WeekResult
 
 Shares = Mapping[Share, float]
+KINDS: tuple[Kind, ...] = (*FaultKind, *ChatKind)
 
 
 def row(result: SeedResult) -> str:
@@ -33,11 +35,11 @@ def report(result: SeedResult, hours: float) -> str:
     return "\n".join(lines)
 
 
-def never_fired(results: Sequence[SeedResult]) -> list[FaultKind]:
+def never_fired(results: Sequence[SeedResult]) -> list[Kind]:
     """Kinds that some seed planned and that took effect in none."""
     planned = _sum(result.planned for result in results)
     fired = _sum(result.fired for result in results)
-    return [kind for kind in FaultKind if planned[kind] and not fired[kind]]
+    return [kind for kind in KINDS if planned[kind] and not fired[kind]]
 
 
 def table(results: Sequence[SeedResult], shares: Shares) -> str:
@@ -48,7 +50,7 @@ def table(results: Sequence[SeedResult], shares: Shares) -> str:
     lines = [f"  {'fault':<32} {'planned':>7} {'fired':>7} {'seeds':>6}"]
     lines += [
         f"  {kind:<32} {planned[kind]:>7} {fired[kind]:>7} {seeds[kind]:>6}"
-        for kind in FaultKind
+        for kind in KINDS
         if planned[kind] or fired[kind]
     ]
     lines.append(summary(results))
@@ -149,5 +151,5 @@ def _rounded(shares: Shares) -> dict[str, float]:
     return {share.value: round(part, 4) for share, part in shares.items()}
 
 
-def _sum(counts: Iterable[Counter[FaultKind]]) -> Counter[FaultKind]:
-    return sum(counts, Counter[FaultKind]())
+def _sum(counts: Iterable[Counter[Kind]]) -> Counter[Kind]:
+    return sum(counts, Counter[Kind]())

@@ -101,8 +101,8 @@ class WorldPlan:
     """One more contract that the exchange lists and the daemon does not trade."""
     prices: Callable[[Sequence[Contract]], Feed] | None = None
     """Where prices come from; None is the synthetic market of the seed."""
-    phone: bool = False
-    """The operator has a phone: Telegram on a network of its own."""
+    phone: float = 0.0
+    """How busy the operator's phone is, Telegram on a network of its own; 0 is no phone."""
 
 
 @dataclass(slots=True)
