@@ -36,6 +36,7 @@ _DRIFT = 500e-6
 _OUT_S = 40.0
 """After so long the peril ends also when the story has not: without a disk there is no entry."""
 _AFTER_S = 2.0
+_GIVE_UP_S = 60.0
 _HEALED_CALM_S = 8.0
 
 CLOCKS: Mapping[str, float] = {"clock+1h": _HOUR_S, "clock-1h": -_HOUR_S}
@@ -69,10 +70,12 @@ class Point:
     @staticmethod
     def read(text: str) -> "Point":
         """Raises ValueError."""
-        story, seed, peril, number = text.split(":")
-        if story not in STORIES or peril not in PERILS:
-            raise ValueError(f"{text}: no such story or peril")
-        return Point(story, int(seed), peril, int(number))
+        match text.split(":"):
+            case [story, seed, peril, number] if (
+                story in STORIES and peril in PERILS and seed.isdigit() and number.isdigit()
+            ):
+                return Point(story, int(seed), peril, int(number))
+        raise ValueError(f"{text}: a point is STORY:SEED:PERIL:NUMBER, as a run prints it")
 
 
 @dataclass(slots=True)
@@ -122,7 +125,7 @@ def course_of(story: str, seed: int, folder: Path) -> Course:
             asked.append((loop.steps, operation.number))
 
         loop.on_step = listen
-        await play.whole()
+        await play.whole(_GIVE_UP_S)
         ends.extend((play.entered_at - _LEAD_STEPS, loop.steps))
         await play.run.end()
 
@@ -269,18 +272,22 @@ def replay(point: Point, folder: Path) -> Play:
         if point.peril not in tuple(Death):
             await endure(play, point)
             return
-        dead = asyncio.Event()
+        judged = asyncio.Event()
+
+        async def live_again() -> None:
+            await play.aftermath()
+            judged.set()
+            play.over.set()  # whether or not the position was
 
         def step(number: int) -> None:
             if number == point.number:
                 play.leave(number, Death(point.peril), folder)
                 play.die(folder)
-                play.world.loop.call_soon(dead.set)
+                play.world.supervisor.spawn("aftermath", live_again)
 
         play.world.loop.on_step = step
-        play.world.supervisor.spawn("story", play.whole)
-        await dead.wait()
-        await play.aftermath()
+        await play.whole()  # here, not in a task of its own: steps are counted as in a copy
+        await judged.wait()
         play.world.loop.thaw()
         for life in play.world.past:
             await play.world.lives.kill(life.name)

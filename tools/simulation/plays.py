@@ -30,7 +30,6 @@ _READY_S = 60.0
 _PROTECTED_WITHIN_S = 5.0
 _QUIET_S = 0.5
 _LOOK_S = 0.25
-_GIVE_UP_S = 60.0
 _NEXT = "life-2"
 _DOUBTS = (
     "SELECT 1 FROM orders JOIN intents USING (intent_id) JOIN trades USING (trade_id)"
@@ -83,10 +82,10 @@ class Play:
         if self.director.over:
             self.over.set()
 
-    async def whole(self) -> None:
+    async def whole(self, give_up_s: float | None = None) -> None:
         """From the start to a while after the end of the position. Raises TimeoutError."""
         await self.run.begin()
-        async with asyncio.timeout(_GIVE_UP_S):
+        async with asyncio.timeout(give_up_s):
             await self.over.wait()
         await self.world.clock.sleep(_AFTER_S)
 
