@@ -58,6 +58,7 @@ from core.storage.audit_verify import find_segments, verify
 GIVE_UP_S = 30.0
 SETTLEMENTS = ("FUNDING_FEE", "INSURANCE_CLEAR")
 """Income (Binance's incomeType) that changes a wallet without a fill or a transfer."""
+_CLOSING = "positions"
 MARK_EVERY_S = 600.0
 """How often invented prices are called so again, seconds of the run's own time."""
 
@@ -320,7 +321,7 @@ class Application:
         close = started and self._config.close_positions_on_shutdown
         stages = [
             Stage("settle", lambda: trading.orders.settle(total * 0.15), total * 0.15),
-            Stage("positions", lambda: self._leave(trading, close=close), total * 0.4),
+            Stage(_CLOSING, lambda: self._leave(trading, close=close), total * 0.4),
             Stage("orphans", trading.sweep, total * 0.1),
             Stage("telegram", self._hang_up, total * 0.2),
             Stage("summary", lambda: self._read_end(trading, started=started), total * 0.1),
@@ -352,6 +353,8 @@ class Application:
             return
         detail = f": {report.error}" if report.error is not None else ""
         self._say("stop", "ERROR", f"stage {report.name} {report.outcome}{detail}")
+        if report.name == _CLOSING:
+            self._unclean.append(report.name)  # what is left has not even been reported
 
     async def _read_end(self, trading: Trading, *, started: bool) -> None:
         """What the exchange says at the end, for the summary."""

@@ -111,7 +111,7 @@ class Play:
         await world.clock.sleep(_DOWN_S)
         life = world.birth()
         observer.calm.end(self._absence, world.loop.time() + _PROTECTED_WITHIN_S)
-        await self.wait(self._is_ready, _READY_S)
+        await self.wait(self.is_ready, _READY_S)
         if _is_ready(life):
             await self.settle()
         else:
@@ -167,7 +167,7 @@ class Play:
         life = self.world.life
         return self.over.is_set() or (life is not None and life.ended.is_set())
 
-    async def _is_ready(self) -> bool:
+    async def is_ready(self) -> bool:
         """The daemon trades, or has ended."""
         life = self.world.life
         return life is not None and (life.ended.is_set() or _is_ready(life))
@@ -180,7 +180,7 @@ class Play:
         in_order = scene.covered if scene.held else not (scene.stops or scene.targets)
         if not in_order or not self.director.idle or (recorded and self._in_doubt()):
             return False
-        held, waiting = await _booked(life)
+        held, waiting = await booked(life)
         return held == ([scene.held] if scene.held else []) and not waiting
 
     def _in_doubt(self) -> list[str]:
@@ -199,7 +199,7 @@ def _is_ready(life: Life) -> bool:
     return life.app is not None and life.app.ready
 
 
-async def _booked(life: Life) -> tuple[list[Decimal], int]:
+async def booked(life: Life) -> tuple[list[Decimal], int]:
     """What the trades hold that are open in a life's database, and how many of their orders are
     in doubt there; read as by another process."""
     database = await open_reader(life.folder / "data" / f"bot.{life.config.venue.value}.db")
