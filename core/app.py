@@ -54,6 +54,7 @@ from core.observe.narrator import Narrator
 from core.observe.summary import AuditState, Closing, Summary
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
 from core.storage.audit_verify import find_segments, verify
+from core.strategy_manager import require_strategies
 
 GIVE_UP_S = 30.0
 SETTLEMENTS = ("FUNDING_FEE", "INSURANCE_CLEAR")
@@ -178,6 +179,7 @@ class Application:
     async def _run(self) -> ExitCode:
         for line in self._config.warnings:
             self._say("config", "WARNING", line)
+        require_strategies(self._config.strategies)
         access = await open_venue(
             self._config, self._source, self._clock, self._supervisor, self._say
         )

@@ -13,7 +13,7 @@ import importlib
 import inspect
 import math
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import strategies
@@ -59,20 +59,26 @@ def discover() -> dict[str, str]:
     return {name: f"strategies.{name}" for name in names if name != "base_strategy"}
 
 
+def require_strategies(names: Iterable[str]) -> None:
+    """Raises ConfigError, one line per name, when `strategies/` has no such module."""
+    known = discover()
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        allowed = ", ".join(known) or "none"
+        raise ConfigError([f"STRATEGY = {name}: allowed are {allowed}" for name in unknown])
+
+
 def load_strategy(name: str, params: Mapping[str, object] | None = None) -> Strategy:
     """Instance of the strategy called `name`. Raises ConfigError in words for the operator.
 
     The module is imported only when it is asked for, so a broken file next to it does no harm.
     """
-    modules = discover()
-    if name not in modules:
-        raise ConfigError([f"STRATEGY = {name}: allowed are {', '.join(modules) or 'none'}"])
+    require_strategies((name,))
+    path = discover()[name]
     try:
-        module = importlib.import_module(modules[name])
+        module = importlib.import_module(path)
     except Exception as error:  # an operator's file may fail in any way
-        raise ConfigError(
-            [f"STRATEGY = {name}: {modules[name]} cannot be loaded: {error!r}"]
-        ) from (error)
+        raise ConfigError([f"STRATEGY = {name}: {path} cannot be loaded: {error!r}"]) from (error)
     classes = [
         candidate
         for _, candidate in inspect.getmembers(module, inspect.isclass)
@@ -82,7 +88,7 @@ def load_strategy(name: str, params: Mapping[str, object] | None = None) -> Stra
     ]
     if len(classes) != 1:
         raise ConfigError(
-            [f"STRATEGY = {name}: {modules[name]} must define one BaseStrategy named {name!r}"]
+            [f"STRATEGY = {name}: {path} must define one BaseStrategy named {name!r}"]
         )
     try:
         strategy: Strategy = classes[0].build(params or {})

@@ -75,6 +75,7 @@ def test_a_missing_settings_file_and_an_unknown_strategy(tmp_path: Path) -> None
     ended = run_bot(tmp_path, "--once", "--strategy", "moonshot", **SYNTHETIC)
     assert ended.code == 2
     assert ended.error_lines[-1] == "configuration: STRATEGY = moonshot: allowed are scalping_v1"
+    assert "build  " not in ended.out, "told before anything is opened"
     assert_clean(ended)
 
 
