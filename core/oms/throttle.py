@@ -30,7 +30,7 @@ _MAX_PRICE_AGE_MS = 30_000
 _EXIT_REPEATS = 10
 """Requests under one exit intent; its keeper starts a new intent long before."""
 _REMEMBERED = 1_000
-_APPROVALS = 64
+_APPROVALS = 32
 """Approvals kept whole; an entry leaves, or is given up, within seconds of its approval."""
 
 

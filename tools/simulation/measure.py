@@ -96,6 +96,12 @@ def _share_of(frame: FrameType | None) -> Share:
     return Share.LOOP
 
 
+def processor_s() -> float:
+    """Seconds of processor time this process has used so far."""
+    used = os.times()
+    return used.user + used.system
+
+
 def process_bytes() -> int:
     """Resident memory of this process; 0 where the system does not tell."""
     try:

@@ -118,11 +118,13 @@ SURVEY_HEAD = f"  {'only':<32} {'fired':>6} {'fills':>6} {'naked s':>9} {'calm s
 def week_table(result: WeekResult) -> str:
     growth = "not measured" if result.growth is None else f"{result.growth:+.2%}"
     faults = ", ".join(f"{kind} {count}" for kind, count in sorted(result.faults.items()))
-    speed = result.days * 24 * 60 / result.real_s if result.real_s else 0.0
+    used = result.processor_s
+    speed = result.days * 24 * 60 / used if used else 0.0
     lines = [
         f"{result.days:g} days, {result.symbols} symbols: {result.trades} trades, {result.fills} "
-        f"fills, {result.lives} lives, {result.real_s:.0f} s, {speed:.1f} simulated hours per "
-        "minute",
+        f"fills, {result.lives} lives",
+        f"  took         {result.real_s:.0f} s, {used:.0f} s of them processor time: {speed:.1f} "
+        "simulated hours per minute of it",
         f"  faults       {faults}",
         f"  reconciles   {result.reconciles}, of which {result.repairs} found something to mend",
         f"  comparisons  {result.comparisons} of the database with the exchange",

@@ -17,7 +17,13 @@ from core.paper.contracts import default_bases
 from core.simulation.observer import Violation
 from core.simulation.schedule import HEAL_S, FaultKind, Script, Strike
 from tools.simulation.campaign import SeedRun, drive
-from tools.simulation.measure import Share, TimeShares, process_bytes, reachable_bytes
+from tools.simulation.measure import (
+    Share,
+    TimeShares,
+    process_bytes,
+    processor_s,
+    reachable_bytes,
+)
 from tools.simulation.timeline import write_timeline
 from tools.simulation.world import WorldPlan
 
@@ -70,6 +76,7 @@ class WeekResult:
     violations: list[Violation] = field(default_factory=list)
     shares: dict[Share, float] = field(default_factory=dict)
     real_s: float = 0.0
+    processor_s: float = 0.0
     timeline: Path | None = None
 
     @property
@@ -135,6 +142,7 @@ class Week:
         self.result = WeekResult(days, symbols)
         self._tell = tell
         self._began = stopwatch()
+        self._used = processor_s()
 
     def run(self, folder: Path) -> WeekResult:
         """Play it in `folder`, which is replaced; its files stay."""
@@ -146,6 +154,7 @@ class Week:
         with shares.counting():
             played = drive(script, folder, self._play, plan)
         result.real_s = stopwatch() - self._began
+        result.processor_s = processor_s() - self._used
         result.shares = shares.of_all()
         result.violations = played.observer.violations
         result.faults = dict(played.hands.fired)
