@@ -72,6 +72,10 @@ def mark_stream(wire: str) -> str:
     return f"{wire.lower()}@markPrice"
 
 
+def ticker_stream(wire: str) -> str:
+    return f"{wire.lower()}@ticker"
+
+
 def book_stream(wire: str) -> str:
     return f"{wire.lower()}@bookTicker"
 

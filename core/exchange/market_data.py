@@ -217,7 +217,11 @@ class MarketData:
         return self._stream.book(symbol)
 
     def ticker(self, symbol: str) -> Ticker24h | None:
-        return self._tickers.get(symbol)
+        """The newer of what the stream and REST have told."""
+        streamed, asked = self._stream.ticker(symbol), self._tickers.get(symbol)
+        if streamed is None or (asked is not None and asked.event_ms > streamed.event_ms):
+            return asked
+        return streamed
 
     def candles(self, symbol: str) -> CandleArrays:
         """Closed candles, oldest first, without holes; read-only, nothing is copied."""
@@ -406,12 +410,17 @@ class MarketData:
                 self._want(symbol)
 
     async def _ticker_loop(self) -> None:
+        """24 h statistics by REST at the start and while the streams are down."""
         while True:
-            try:
-                self._tickers = await self._client.get_tickers()
-            except VenueError as error:
-                self._skipped[f"tickers failed: {type(error).__name__}"] += 1
+            if self._state is not StreamState.LIVE:
+                await self._poll_tickers()
             await self._clock.sleep(TICKERS_EVERY_S)
+
+    async def _poll_tickers(self) -> None:
+        try:
+            self._tickers = await self._client.get_tickers()
+        except VenueError as error:
+            self._skipped[f"tickers failed: {type(error).__name__}"] += 1
 
     async def _price_loop(self) -> None:
         """Marks and book tops by REST at the start and while the streams are down."""

@@ -1,8 +1,8 @@
 """Market streams (floor 2a): which connections there are and what their frames say.
 
-Klines and mark prices travel on `/market`, book tops on `/public`; at most 200 streams share a
-connection. Book tops come by the thousand and are looked at now and then, so their newest frame is
-kept as bytes and decoded when it is asked for.
+Klines, mark prices and 24 h statistics travel on `/market`, book tops on `/public`; at most 200
+streams share a connection. Book tops and statistics are looked at now and then, the former come by
+the thousand, so their newest frame is kept as bytes and decoded when it is asked for.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from core.domain.market import BookTop, Candle, MarkPrice
+from core.domain.market import BookTop, Candle, MarkPrice, Ticker24h
 from core.domain.ports import Clock
 from core.exchange.endpoints import (
     Endpoints,
@@ -21,6 +21,7 @@ from core.exchange.endpoints import (
     book_stream,
     kline_stream,
     mark_stream,
+    ticker_stream,
 )
 from core.exchange.gateway import ConnectorFactory
 from core.exchange.symbols import SymbolMap
@@ -67,6 +68,18 @@ class _Mark(msgspec.Struct):
 
 class _MarkFrame(msgspec.Struct):
     data: _Mark
+
+
+class _Ticker(msgspec.Struct):
+    E: int
+    c: Decimal
+    h: Decimal
+    l: Decimal  # noqa: E741 - the exchange's key
+    q: Decimal
+
+
+class _TickerFrame(msgspec.Struct):
+    data: _Ticker
 
 
 class _Book(msgspec.Struct):
@@ -130,9 +143,11 @@ class MarketStream:
         self._shards: dict[tuple[StreamRoute, int], _Shard] = {}
         self._routes: dict[bytes, tuple[Callable[[str, bytes], None], str]] = {}
         self._books: dict[str, bytes | BookTop] = {}
+        self._tickers: dict[str, bytes | Ticker24h] = {}
         self._klines = msgspec.json.Decoder(_KlineFrame)
         self._marks = msgspec.json.Decoder(_MarkFrame)
         self._book_frames = msgspec.json.Decoder(_BookFrame)
+        self._ticker_frames = msgspec.json.Decoder(_TickerFrame)
         self._envelopes = msgspec.json.Decoder(_Envelope)
         self.malformed = 0
         """Frames that could not be read, ever."""
@@ -170,6 +185,21 @@ class MarketStream:
         self._books[symbol] = top
         return top
 
+    def ticker(self, symbol: str) -> Ticker24h | None:
+        """Newest 24 h statistics, decoded on demand."""
+        latest = self._tickers.get(symbol)
+        if latest is None or isinstance(latest, Ticker24h):
+            return latest
+        try:
+            row = self._ticker_frames.decode(latest).data
+        except _MALFORMED:
+            self.malformed += 1
+            del self._tickers[symbol]
+            return None
+        ticker = Ticker24h(symbol, row.c, row.q, row.E, row.h, row.l)
+        self._tickers[symbol] = ticker
+        return ticker
+
     def put_book(self, top: BookTop) -> None:
         """Take a book top from REST while the stream is down."""
         self._books[top.symbol] = top
@@ -177,9 +207,11 @@ class MarketStream:
     def set_symbols(self, symbols: tuple[str, ...]) -> None:
         """Carry exactly these symbols. Connections whose streams change are replaced gaplessly."""
         self._routes.clear()
-        for gone in [symbol for symbol in self._books if symbol not in symbols]:
-            del self._books[gone]
-        self._assign(StreamRoute.MARKET, symbols, MAX_STREAMS // 2)
+        kept = frozenset(symbols)
+        for latest in (self._books, self._tickers):
+            for gone in [symbol for symbol in latest if symbol not in kept]:
+                del latest[gone]
+        self._assign(StreamRoute.MARKET, symbols, MAX_STREAMS // 3)
         self._assign(StreamRoute.PUBLIC, symbols, MAX_STREAMS)
 
     async def silence(self, limits_s: dict[StreamRoute, float]) -> list[tuple[StreamRoute, float]]:
@@ -255,6 +287,7 @@ class MarketStream:
                 kline = kline_stream(wire, self._timeframe)
                 names.append(self._carry(kline, self._on_kline, symbol))
                 names.append(self._carry(mark_stream(wire), self._on_mark, symbol))
+                names.append(self._carry(ticker_stream(wire), self._on_ticker, symbol))
         return tuple(names)
 
     def _carry(self, name: str, handler: Callable[[str, bytes], None], symbol: str) -> str:
@@ -297,6 +330,9 @@ class MarketStream:
         m = self._marks.decode(frame).data
         # The rate is empty for contracts without funding.
         self._sink.on_stream_mark(MarkPrice(symbol, m.p, Decimal(m.r or 0), m.T, m.E))
+
+    def _on_ticker(self, symbol: str, frame: bytes) -> None:
+        self._tickers[symbol] = frame
 
     def _on_book(self, symbol: str, frame: bytes) -> None:
         self._books[symbol] = frame

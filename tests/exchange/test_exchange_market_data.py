@@ -85,6 +85,19 @@ def test_a_symbol_that_falls_silent_while_others_flow_is_told_once() -> None:
     virtually(main)
 
 
+def test_statistics_come_by_rest_where_streams_do_not() -> None:
+    async def main() -> None:
+        async with paper_world(use_streams=False) as world:
+            world.market.start((XRP,))
+            await world.clock.sleep(150)
+            ticker = world.market.ticker(XRP)
+            assert ticker is not None
+            age_ms = world.client.exchange_now_ms() - ticker.event_ms
+            assert 0 < age_ms <= 61_000
+
+    virtually(main)
+
+
 def test_prices_books_and_volumes_are_there() -> None:
     async def main() -> None:
         async with paper_world() as world:
@@ -98,6 +111,7 @@ def test_prices_books_and_volumes_are_there() -> None:
             assert book.bid < book.ask
             assert abs(mark.price / book.mid - 1) < 0.01
             assert ticker.quote_volume > 0
+            assert world.client.exchange_now_ms() - ticker.event_ms <= 10_000, "streamed"
             assert ticker.low < ticker.last <= ticker.high
             assert ticker.range_ratio == float((ticker.high - ticker.low) / ticker.last)
             fresh = world.market.freshness(XRP)

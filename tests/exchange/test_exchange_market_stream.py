@@ -12,7 +12,7 @@ from aiohttp import web
 from exchange_stub import Stub, running_stub
 from paper_world import virtually
 
-from core.domain.market import BookTop, Candle, MarkPrice
+from core.domain.market import BookTop, Candle, MarkPrice, Ticker24h
 from core.exchange.endpoints import StreamRoute
 from core.exchange.market_stream import MAX_STREAMS, MarketStream
 from core.exchange.symbols import SymbolMap
@@ -108,8 +108,10 @@ def test_each_stream_travels_on_its_own_route() -> None:
                 "market": [
                     "xrpusdc@kline_15m",
                     "xrpusdc@markPrice",
+                    "xrpusdc@ticker",
                     "dogeusdc@kline_15m",
                     "dogeusdc@markPrice",
+                    "dogeusdc@ticker",
                 ],
                 "public": ["xrpusdc@bookTicker", "dogeusdc@bookTicker"],
             }
@@ -125,9 +127,10 @@ def test_no_connection_carries_more_than_its_share() -> None:
             await world.clock.sleep(0.1)
             sizes = sorted((route, len(names)) for route, names in world.streams())
             assert sizes == [
-                ("market", 100),
-                ("market", MAX_STREAMS),
-                ("market", MAX_STREAMS),
+                ("market", 250 * 3 - 3 * 198),
+                ("market", 198),
+                ("market", 198),
+                ("market", 198),
                 ("public", 50),
                 ("public", MAX_STREAMS),
             ]
@@ -151,6 +154,10 @@ def test_frames_become_values() -> None:
             await market.send_str(
                 json.dumps({"stream": "xrpusdc@markPrice", "data": {**mark, "T": 11}})
             )
+            day = {"e": "24hrTicker", "E": 12, "s": "XRPUSDC", "c": "0.5", "h": "0.55", "l": "0.45"}
+            await market.send_str(
+                json.dumps({"stream": "xrpusdc@ticker", "data": {**day, "q": "123.5", "C": 12}})
+            )
             await public.send_str(book("xrpusdc@bookTicker", "0.4998"))
             await public.send_str(book("xrpusdc@bookTicker", "0.4999"))
             await world.clock.sleep(0.1)
@@ -161,6 +168,10 @@ def test_frames_become_values() -> None:
             )
             assert world.stream.book(XRP) == top
             assert world.stream.book(XRP) is world.stream.book(XRP)
+            assert world.stream.ticker(XRP) == Ticker24h(
+                XRP, Decimal("0.5"), Decimal("123.5"), 12, Decimal("0.55"), Decimal("0.45")
+            )
+            assert world.stream.ticker(XRP) is world.stream.ticker(XRP)
             assert world.stream.is_up
 
     virtually(main)
@@ -201,7 +212,10 @@ def test_symbols_outside_ascii_find_their_way() -> None:
             await market.send_str(json.dumps(plain, ensure_ascii=False, separators=(",", ":")))
             await world.clock.sleep(0.1)
             assert [name for name, _ in world.ear.candles] == [symbol, symbol]
-            assert ("market", ["币安usdc@kline_15m", "币安usdc@markPrice"]) in world.streams()
+            assert (
+                "market",
+                ["币安usdc@kline_15m", "币安usdc@markPrice", "币安usdc@ticker"],
+            ) in world.streams()
 
     virtually(main)
 

@@ -1,9 +1,8 @@
 """A market that talks fast: `python -m tools.benchmarks.flood --rate N` (floor 8).
 
 Serves the exchange's combined market streams on loopback and fills them, each connection in the
-proportion of what it subscribed: an unfinished candle four times and a book top ten times for every
-second mark price. The event time of mark prices is when they were sent, in microseconds. Prints one
-JSON line when it listens; ends with SIGTERM.
+proportion of what the exchange sends of it. The event time of mark prices is when they were sent,
+in microseconds. Prints one JSON line when it listens; ends with SIGTERM.
 """
 
 import argparse
@@ -11,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from itertools import cycle
+from math import gcd
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -19,10 +19,11 @@ from core.kernel.clock import LiveClock
 from core.kernel.loops import live_loop_factory, run
 from core.kernel.supervisor import Supervisor
 
-WEIGHTS = {"kline_15m": 12, "bookTicker": 30, "markPrice": 1}
-"""Messages per three seconds of one symbol: klines every 250 ms, marks every 3 s as the exchange
-sends them; for book tops, sent when they change, ten a second is the assumption."""
-REAL_RATE = sum(WEIGHTS.values()) / 3
+WEIGHTS = {"kline_15m": 24, "bookTicker": 60, "markPrice": 2, "ticker": 3}
+"""Messages per six seconds of one symbol: klines every 250 ms, marks every 3 s, 24 h statistics
+every 2 s as the exchange sends them; for book tops, sent when they change, ten a second is the
+assumption."""
+REAL_RATE = sum(WEIGHTS.values()) / 6
 """Messages per second and symbol."""
 _TURN_S = 0.005
 
@@ -33,9 +34,9 @@ def frames(streams: list[str]) -> Iterator[tuple[str, bool]]:
     for stream in streams:
         wire, _, kind = stream.partition("@")
         rows += [(_frame(wire.upper(), stream, kind), kind == "markPrice")] * WEIGHTS[kind]
-    step = max(len(rows) * 7 // 11, 1)
-    while len(rows) % step == 0 and step > 1:
-        step -= 1
+    step = len(rows) * 7 // 11 + 1
+    while gcd(step, len(rows)) > 1:
+        step += 1
     return cycle([rows[n * step % len(rows)] for n in range(len(rows))])
 
 
@@ -49,6 +50,12 @@ def _frame(wire: str, stream: str, kind: str) -> str:
         body = (
             f'{{"e":"bookTicker","u":400900217,"E":1760000000000,"T":1760000000000,"s":"{wire}",'
             f'"b":"2.0122","B":"31.2","a":"2.0124","A":"40.6"}}'
+        )
+    elif kind == "ticker":
+        body = (
+            f'{{"e":"24hrTicker","E":1760000000000,"s":"{wire}","p":"0.01","P":"0.5","w":"2.01",'
+            f'"c":"2.0123","Q":"10","o":"2.0000","h":"2.1000","l":"1.9000","v":"31234567.8",'
+            f'"q":"62469135.6","O":1759913600000,"C":1760000000000,"F":1,"L":800000,"n":800000}}'
         )
     else:
         body = (
