@@ -209,7 +209,7 @@ class AuditLogger:
         return encode({**self._fields(payload), **own})
 
     def _are_harmless(self, values: list[object]) -> bool:
-        return are_flat(values) and self._redactor.are_harmless(
+        return are_flat(values) and self._redactor.are_clean(
             [value for value in values if isinstance(value, str)]
         )
 

@@ -93,6 +93,13 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
 _WORDS = sorted({word for words, _, _ in _SHAPES for word in words})
 # One that contains another is found with it.
 _HINTS = tuple(w for w in _WORDS if not any(other in w for other in _WORDS if other != w))
+_LOWER = bytes(range(256)).lower()
+_NOT_ALNUM = bytes(code for code in range(256) if not (code < 128 and chr(code).isalnum()))
+# The letters of every name of a secret, and of every other hint, hold one of these.
+_TELLING = (
+    *(b"key", b"secret", b"signature", b"passw", b"token", b"authorization"),
+    *(b"credential", b"cookie", b"webhook", b"smtpurl", b"slack"),
+)
 _REMEMBERED = 4096
 """Harmless short texts that are remembered before the memory begins anew."""
 # A bot token of Telegram, its colon perhaps URL-encoded.
@@ -142,10 +149,10 @@ class Redactor:
         familiar = self._familiar
         return [value for value in values if value not in familiar]
 
-    def are_harmless(self, texts: Sequence[str]) -> bool:
-        """True when none of `texts` needs redaction or is the name of a secret's field.
+    def are_clean(self, texts: Sequence[str]) -> bool:
+        """True when none of `texts` needs redaction; False may also mean: not seen at a glance.
 
-        False may also mean: not seen at a glance. Remembers what it found harmless.
+        Words are remembered, numbers are not: they seldom come again.
         """
         familiar, known = self._familiar, self._known
         joined = "\n".join(texts)
@@ -155,11 +162,36 @@ class Redactor:
         if [hint for hint in _HINTS if hint in lowered]:
             return False
         for text in texts:
-            if is_secret_name(text) if len(text) < _SHORTEST_UNKNOWN else not self.is_clean(text):
+            if len(text) >= _SHORTEST_UNKNOWN:
+                if not self.is_clean(text):
+                    return False
+            elif not text[-1:].isdigit() and not is_secret_name(text):
+                _remember(familiar, text)
+        return True
+
+    def are_harmless(self, texts: Sequence[str]) -> bool:
+        """True when none of `texts` needs redaction or is the name of a secret's field.
+
+        False may also mean: not seen at a glance. Remembers what it found harmless.
+        """
+        familiar, known = self._familiar, self._known
+        joined = "\n".join(texts)
+        if known is not None and [core for core in known.cores if core in joined]:
+            return False
+        if joined.isascii():
+            letters = joined.encode().translate(_LOWER, _NOT_ALNUM)
+            if [word for word in _TELLING if word in letters]:
                 return False
-        if len(familiar) > _REMEMBERED:
-            self._familiar = familiar = set()
-        familiar.update([text for text in texts if len(text) < _SHORTEST_UNKNOWN])
+            if "://" in joined or "/ws/" in joined:
+                return False
+        elif any(map(is_secret_name, texts)) or not self.is_clean(joined):
+            return False
+        for text in texts:
+            if len(text) >= _SHORTEST_UNKNOWN and not self.is_clean(text):
+                return False
+        for text in texts:
+            if len(text) < _SHORTEST_UNKNOWN:
+                _remember(familiar, text)
         return True
 
     def redact_text(self, text: str) -> str:
@@ -236,6 +268,12 @@ class _Known:
         if not [core for core in self.cores if core in text]:
             return text
         return self.pattern.sub(lambda found: self.markers[(found.lastindex or 1) - 1], text)
+
+
+def _remember(familiar: set[object], text: str) -> None:
+    if len(familiar) > _REMEMBERED:
+        familiar.clear()
+    familiar.add(text)
 
 
 @lru_cache(maxsize=4096)

@@ -99,26 +99,36 @@ def cut_in_a_record(lines: Lines) -> Lines:
     return [*lines[:-1], lines[-1][:50]]
 
 
-@pytest.mark.parametrize(
-    ("tamper", "fault", "line", "seq"),
-    [
-        (edit, Fault.EDITED, 5, 5),
-        (edit_own_fields, Fault.EDITED, 5, 5),
-        (edit_and_rehash, Fault.REPLACED, 6, 6),
-        (add_spaces, Fault.EDITED, 5, 5),
-        (hide_behind_a_second_field, Fault.EDITED, 5, 0),
-        (remove, Fault.REMOVED, 5, 6),
-        (remove_three, Fault.REMOVED, 5, 8),
-        (remove_first, Fault.REMOVED, 1, 2),
-        (insert, Fault.INSERTED, 5, 5),
-        (insert_anything, Fault.UNREADABLE, 5, 0),
-        (insert_empty_line, Fault.UNREADABLE, 5, 0),
-        (repeat, Fault.INSERTED, 5, 2),
-        (swap, Fault.REORDERED, 5, 6),
-        (move_to_the_end, Fault.REORDERED, 5, 6),
-        (cut_in_a_record, Fault.TORN, 8, 0),
-    ],
-)
+Tamper = tuple[Callable[[Lines], Lines], Fault, int, int]
+TAMPERS: dict[str, Tamper] = {
+    "a word of record 5 changed": (edit, Fault.EDITED, 5, 5),
+    "the time of record 5 changed": (edit_own_fields, Fault.EDITED, 5, 5),
+    "record 5 changed and its hash made to fit": (edit_and_rehash, Fault.REPLACED, 6, 6),
+    "a space added to record 5": (add_spaces, Fault.EDITED, 5, 5),
+    "a field of record 5 given twice": (hide_behind_a_second_field, Fault.EDITED, 5, 0),
+    "record 5 removed": (remove, Fault.REMOVED, 5, 6),
+    "records 5 to 7 removed": (remove_three, Fault.REMOVED, 5, 8),
+    "record 1 removed": (remove_first, Fault.REMOVED, 1, 2),
+    "a well-formed record put before record 5": (insert, Fault.INSERTED, 5, 5),
+    "a line of JSON put before record 5": (insert_anything, Fault.UNREADABLE, 5, 0),
+    "an empty line put before record 5": (insert_empty_line, Fault.UNREADABLE, 5, 0),
+    "record 2 repeated before record 5": (repeat, Fault.INSERTED, 5, 2),
+    "records 5 and 6 swapped": (swap, Fault.REORDERED, 5, 6),
+    "record 5 moved to the end": (move_to_the_end, Fault.REORDERED, 5, 6),
+    "the last record cut in the middle": (cut_in_a_record, Fault.TORN, 8, 0),
+}
+
+
+def test_the_table_in_the_documents_is_what_is_tested_here() -> None:
+    rows = [
+        f"| {words} | `{fault}` | {line} | {seq or '-'} |"
+        for words, (_, fault, line, seq) in TAMPERS.items()
+    ]
+    document = (ROOT / "docs" / "reference" / "audit.md").read_text(encoding="utf-8")
+    assert [line for line in document.splitlines() if line in rows] == rows
+
+
+@pytest.mark.parametrize(("tamper", "fault", "line", "seq"), TAMPERS.values(), ids=list(TAMPERS))
 def test_tampering_is_named(
     tmp_path: Path, tamper: Callable[[Lines], Lines], fault: Fault, line: int, seq: int
 ) -> None:
