@@ -2,14 +2,15 @@
 
 REST requests pass, in order: faults that strike before, weight, key and signature, the handler,
 faults that strike after. Every handler is synchronous, so a request is atomic. Time is the injected
-clock's; tasks belong to the supervisor; nothing polls.
+clock's; tasks belong to the supervisor; nothing polls. Amounts are reckoned and written in a
+decimal context of its own: clients in the same process may change the common one (ccxt does).
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, setcontext
 from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import parse_qsl
@@ -41,6 +42,7 @@ from core.paper.tape import TradeTape
 from core.paper.user_stream import UserStream
 from core.paper.ws_api import WsApi
 
+_ARITHMETIC = Context(prec=28, rounding=ROUND_HALF_EVEN)
 _NOTHING: Mapping[str, Decimal] = MappingProxyType({})
 _KEEPALIVE_S = 3600.0
 _SHUTDOWN_S = 2.0
@@ -199,8 +201,12 @@ class PaperServer:
         async with asyncio.timeout(_SHUTDOWN_S):
             await asyncio.gather(*tasks, return_exceptions=True)  # their ends are the supervisor's
 
-    def _spawn(self, name: str, work: Callable[[], object]) -> None:
-        self._tasks.append(self._supervisor.spawn(name, work))  # type: ignore[arg-type] # coroutine functions only
+    def _spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        async def live() -> None:
+            setcontext(_ARITHMETIC.copy())
+            await work()
+
+        self._tasks.append(self._supervisor.spawn(name, live))
 
     def _load_history(self) -> None:
         for symbol in self.exchange.markets:
@@ -226,6 +232,7 @@ class PaperServer:
         due = self._clock.now_ms() + delay_ms
 
         async def wait() -> None:
+            setcontext(_ARITHMETIC.copy())
             await wait_until(self._clock, due)
             act()
 
@@ -285,6 +292,7 @@ class PaperServer:
     # --- REST ------------------------------------------------------------------------------------
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        setcontext(_ARITHMETIC.copy())
         path = request.path
         if path == ws_api.PATH and "Upgrade" in request.headers:
             return await self._ws_api.serve(request)

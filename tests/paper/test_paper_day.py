@@ -2,12 +2,14 @@
 
 import asyncio
 import hashlib
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal, localcontext
 from functools import partial
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 import aiohttp
+from aiohttp import web
 from paper_kit import ADA, API_KEY, API_SECRET, BTC, CONTRACTS, START_MS, StillFeed
 
 from core.kernel.clock import SimulatedClock
@@ -15,13 +17,25 @@ from core.kernel.loops import run
 from core.kernel.supervisor import Supervisor
 from core.paper.feed_synthetic import SyntheticFeed
 from core.paper.limits import sign
-from core.paper.server import PaperServer
+from core.paper.server import PaperEndpoints, PaperServer
+from core.simulation.memory_network import MemoryNetwork
 from core.simulation.virtual_loop import aiohttp_on_virtual_time, virtual_loop_factory
 
 HOURS = 3
 TAIL_MS = 600_000
 """What a client has not read yet when it leaves is nobody's business."""
 STREAMS = "btcusdc@kline_5m/!markPrice@arr/adausdc@ticker/btcusdc@aggTrade"
+
+
+class _OnWires:
+    """Puts the exchange on wires inside the process: when bytes arrive is a matter of the clock."""
+
+    def __init__(self, network: MemoryNetwork) -> None:
+        self._network = network
+
+    async def listen(self, server: web.Server) -> PaperEndpoints:
+        self._network.serve(server)
+        return PaperEndpoints("http://paper.test", "ws://paper.test", 80)
 
 
 class Day:
@@ -38,6 +52,7 @@ class Day:
     async def live(self) -> None:
         loop = asyncio.get_running_loop()
         self.clock = SimulatedClock(START_MS, loop)
+        network = MemoryNetwork(loop, Random(1))
         self.failures: list[object] = []
         supervisor = Supervisor(self.clock, lambda *failure: self.failures.append(failure))
         feed = SyntheticFeed(
@@ -54,10 +69,11 @@ class Day:
             api_key=API_KEY,
             api_secret=API_SECRET,
             latency_ms=5,
+            listener=_OnWires(network),
         )
         self.endpoints = await self.server.start()
         with aiohttp_on_virtual_time(loop):
-            async with aiohttp.ClientSession() as http:
+            async with aiohttp.ClientSession(connector=network.connector("client")) as http:
                 self.http = http
                 await self._trade(supervisor)
         await self.server.stop()
@@ -225,3 +241,11 @@ def test_sockets_are_pinged_and_dropped_when_they_do_not_answer() -> None:
         "/ws-fapi/v1"
     ] * 2
     assert all(abs(at - 180 * (1 + n % 2)) <= 2 for n, (_, at) in enumerate(told))
+
+
+def test_the_arithmetic_of_a_client_in_the_process_changes_nothing() -> None:
+    """ccxt sets the rounding of the context it runs in, which all tasks of a loop share."""
+    plain = lived(3, 1).digest()
+    with localcontext() as context:
+        context.rounding, context.prec = ROUND_UP, 12
+        assert lived(3, 1).digest() == plain
