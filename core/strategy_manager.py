@@ -93,7 +93,7 @@ def load_strategy(name: str, params: Mapping[str, object] | None = None) -> Stra
     try:
         strategy: Strategy = classes[0].build(params or {})
     except ValueError as error:
-        raise ConfigError([str(error)]) from None
+        raise ConfigError(str(error).splitlines()) from None
     if id_tag(strategy.tag) != strategy.tag:
         raise ConfigError(
             [f"STRATEGY = {name}: tag {strategy.tag!r} must be 1 to 4 lower-case letters or digits"]

@@ -48,11 +48,11 @@ class BaseStrategy(ABC, Generic[P]):
             return cls(cls.params_type.model_validate(dict(values)))
         except ValidationError as error:
             lines = [
-                f"{cls.name}.{'.'.join(str(part) for part in row['loc'])} = {row['input']!r}: "
-                f"{row['msg']}"
+                f"{'.'.join((cls.name, *map(str, row['loc'])))} = {_shown(row['input'])}: "
+                f"{row['msg'].removeprefix('Value error, ')}"
                 for row in error.errors()
             ]
-            raise ValueError("; ".join(lines)) from None
+            raise ValueError("\n".join(lines)) from None
 
     @property
     @abstractmethod
@@ -70,6 +70,13 @@ class BaseStrategy(ABC, Generic[P]):
         equal the last row of `signals`. Raises ValueError when the arrays do not fit the candles.
         """
         return self.signals(candles).last(len(candles))
+
+
+def _shown(value: object) -> str:
+    """A value as the operator wrote it; all of them where a rule is about several."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {each}" for name, each in value.items()) or "the defaults"
+    return repr(value)
 
 
 def silent(count: int, gate: str, words: str) -> SignalArrays:

@@ -150,6 +150,22 @@ def test_unknown_names_and_parameters_are_told_with_what_is_allowed() -> None:
         load_strategy("scalping_v1", {"rsi_length": "many"})
 
 
+def test_every_bad_parameter_has_a_line_of_its_own() -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_strategy("scalping_v1", {"rsi_length": 1, "ema_fats": 3, "atr_max": "wide"})
+    assert sorted(refused.value.problems) == [
+        "scalping_v1.atr_max = 'wide': "
+        "Input should be a valid number, unable to parse string as a number",
+        "scalping_v1.ema_fats = 3: Extra inputs are not permitted",
+        "scalping_v1.rsi_length = 1: Input should be greater than or equal to 2",
+    ]
+    with pytest.raises(ConfigError) as refused:
+        load_strategy("scalping_v1", {"ema_fast": 30, "ema_slow": 20})
+    assert refused.value.problems == [
+        "scalping_v1 = ema_fast 30, ema_slow 20: ema_fast must be below ema_slow"
+    ]
+
+
 def test_from_config_takes_a_comma_list(folder: Path) -> None:
     (folder / "dropped_two.py").write_text(DROPPED.format(name="dropped_two", tag="dr2"))
     config = TradingConfig(STRATEGY="scalping_v1, dropped_two")
