@@ -1,5 +1,6 @@
 """The result of a period with its picture (floor 5), for whoever asks and for every midnight."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,5 +63,12 @@ class Reports:
                 )
             ),
         )
-        photo = equity_picture(tuple(self._equity)) if len(self._equity) > 1 else b""
-        return Report(Card(f"{self._badge()} · report {title}", blocks), photo)
+        return Report(Card(f"{self._badge()} · report {title}", blocks), await self._picture())
+
+    async def _picture(self) -> bytes:
+        """Drawn off the loop: it takes some milliseconds."""
+        points = tuple(self._equity)
+        if len(points) < 2:
+            return b""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, equity_picture, points)

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from aiohttp import web
 from support.application import config_in
 from telegram_api.scene import ANN
 
@@ -57,3 +58,40 @@ def test_the_daemon_opens_the_phone_and_hangs_up(tmp_path: Path) -> None:
 
 def test_a_single_pass_does_not_ring(tmp_path: Path) -> None:
     assert run_with_phone(tmp_path, once=True) == (ExitCode.OK, [])
+
+
+def test_slack_alone_needs_no_token(tmp_path: Path) -> None:
+    """The daemon tells Slack, without Telegram, and says goodbye there."""
+    posted: list[str] = []
+
+    async def take(request: web.Request) -> web.Response:
+        posted.append((await request.json())["text"])
+        return web.Response(text="ok")
+
+    source = choose_prices(config_in(tmp_path, PAPER_SPEED="1"))
+    epoch_ms = source.epoch_ms
+    assert epoch_ms is not None
+
+    async def main() -> ExitCode:
+        loop = asyncio.get_running_loop()
+        with aiohttp_on_virtual_time(loop):
+            hook = web.Application()
+            hook.router.add_post("/hook", take)
+            runner = web.AppRunner(hook, access_log=None, shutdown_timeout=0.1)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+            config = config_in(tmp_path, PAPER_SPEED="1", SLACK_WEBHOOK_URL=url)
+            clock = SimulatedClock(epoch_ms, loop)
+            app = Application(config, RunOptions(), source, clock, Surroundings(inline=True))
+            running = asyncio.ensure_future(app.run())
+            await clock.sleep(60.0)
+            app.request_stop("the test is over")
+            code = await running
+            await runner.cleanup()
+            return code
+
+    assert run(main(), loop_factory=virtual_loop_factory()) is ExitCode.OK
+    assert "started" in posted[0]
+    assert "PAPER" in posted[0]
+    assert "the test is over" in posted[-1]

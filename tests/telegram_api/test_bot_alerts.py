@@ -7,6 +7,8 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
+from hypothesis import given
+from hypothesis import strategies as st
 from telegram_api.scene import ANN, CANARY, EPOCH_MS, SYMBOL, Scene, on_stage
 
 from core.domain.enums import Direction, ExitReason, Severity, StreamState
@@ -19,7 +21,7 @@ from core.domain.facts import (
     TradeClosed,
 )
 from core.simulation.telegram_server import TOKEN
-from tgbot.picture import HEIGHT, WIDTH, equity_picture
+from tgbot.picture import HEIGHT, WIDTH, _values, equity_picture
 
 OPENED = PositionOpened(
     trade_id="t1",
@@ -280,9 +282,19 @@ def test_the_picture_is_a_whole_png() -> None:
         chunks[name] = data
         at += 12 + size
     assert struct.unpack(">II", chunks[b"IHDR"][:8]) == (WIDTH, HEIGHT)
-    assert len(zlib.decompress(chunks[b"IDAT"])) == HEIGHT * (1 + 3 * WIDTH)
+    assert len(zlib.decompress(chunks[b"IDAT"])) == HEIGHT * (1 + WIDTH)
     flat = equity_picture([(EPOCH_MS, Decimal(0)), (EPOCH_MS, Decimal(0))])
     assert flat.startswith(b"\x89PNG")
+
+
+@given(st.lists(st.decimals(-(10**9), 10**9, places=4), min_size=2, max_size=30))
+def test_the_values_at_the_left_are_round_and_enclose_the_curve(values: list[Decimal]) -> None:
+    ticks = _values(values)
+    assert ticks[0] <= min(values) <= max(values) <= ticks[-1]
+    assert 2 <= len(ticks) <= 7
+    step = ticks[1] - ticks[0]
+    assert step.normalize().as_tuple().digits in ((1,), (2,), (5,))
+    assert all(b - a == step for a, b in pairwise(ticks))
 
 
 def test_a_group_hears_and_does_not_command(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tools.benchmarks import (
     event,
     exchange,
     history,
+    phone,
     protect,
     reconcile,
     remember,
@@ -320,3 +321,10 @@ def test_remember_section_reads_back_what_it_wrote() -> None:
     names = _names(remember.measure(QUICK))
     assert "100 durable records at once, each" in names
     assert "report over 200 trades" in names
+
+
+def test_phone_counts_what_a_burst_becomes() -> None:
+    messages, criticals, cost = phone._burst(QUICK)
+    assert messages.median < 20
+    assert criticals.median == 10
+    assert cost.samples == 1_000
