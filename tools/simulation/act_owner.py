@@ -6,7 +6,7 @@ from decimal import Decimal
 from core.assembly.operator import OperatorDesk
 from core.domain.enums import OrderKind
 from core.domain.money import to_wire
-from core.simulation.calm import REPEAT_S
+from core.simulation.calm import RECONCILE_S, REPEAT_S, REQUEST_S
 from core.simulation.schedule import FaultKind, Strike
 from core.symbol_utils import to_binance_symbol
 from tools.simulation.acts import Hands
@@ -16,6 +16,8 @@ _IN_FLIGHT_S = 20.0
 """What was sent before a halt may arrive this much later on a slow link."""
 _PANIC_DONE_S = 60.0
 _ELSEWHERE_S = 400.0
+_AGAIN_S = RECONCILE_S + REQUEST_S
+"""A position that returns sooner than a reconcile looks is the same one to it."""
 _WHO = "simulation"
 Command = Callable[[OperatorDesk], Coroutine[None, None, object]]
 
@@ -90,9 +92,14 @@ def trade_elsewhere(hands: Hands, strike: Strike) -> None:
     hands.away[symbol] = end
 
     def later() -> None:
-        undo = hands.away.pop(symbol, None)
-        if undo is not None:
-            undo()
+        if hands.away.get(symbol) is not end:
+            return  # the healing has ended it
+        end()
+        hands.away[symbol] = lambda: None
+        hands.later(_AGAIN_S, free)
+
+    def free() -> None:
+        hands.away.pop(symbol, None)
 
     hands.later(_ELSEWHERE_S * (0.2 + strike.draw), later)
 
