@@ -128,7 +128,7 @@ def doubt_is_no(patch: Patch) -> None:
 CRASH_MUTANTS = {
     "intent not flushed": CrashMutant(intent_not_flushed, ("INV-03",), 20),
     "journal not awaited": CrashMutant(
-        journal_not_awaited, ("INV-05",), 15, every=1, part=(0.11, 0.17), peril="kill"
+        journal_not_awaited, ("INV-05",), 40, every=1, part=(0.05, 0.25), peril="kill"
     ),
     "state not flushed": CrashMutant(state_not_flushed, ("INV-13",), 20),
     "torn tail ignored": CrashMutant(torn_tail_ignored, ("INV-11", "INV-16"), 20),
@@ -138,5 +138,7 @@ CRASH_MUTANTS = {
     ),
     "not told again": CrashMutant(not_told_again, ("INV-12",), 45, every=1, part=(0.7, 0.9)),
     "forgets at restart": CrashMutant(forgets, ("INV-05", "INV-10"), 10, every=24, peril="kill"),
-    "doubt is no": CrashMutant(doubt_is_no, ("INV-05",), 15, part=(0.0, 0.6), peril="kill"),
+    "doubt is no": CrashMutant(
+        doubt_is_no, ("INV-05",), 40, every=2, part=(0.05, 0.4), peril="kill"
+    ),
 }
