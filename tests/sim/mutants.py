@@ -25,6 +25,7 @@ from core.domain.enums import (
     Purpose,
 )
 from core.domain.errors import VenueError
+from core.domain.facts import OrderChanged
 from core.domain.intent import OrderIntent, OrderRequest
 from core.domain.market import BookTop
 from core.domain.order import OrderRecord
@@ -44,6 +45,7 @@ from core.oms.sender import Sender
 from core.oms.state import SymbolState
 from core.oms.throttle import Denial, Throttle
 from core.order_manager import OrderManager
+from core.simulation.planted import API_KEY
 from core.simulation.schedule import FaultKind as F
 from core.sizing import SizingLimits
 from core.storage import audit_file
@@ -194,6 +196,17 @@ def chain_begins_anew(patch: Patch) -> None:
 
 def outcomes_unaudited(patch: Patch) -> None:
     patch.setattr(AuditTrail, "_on_order", lambda self, fact: None)
+
+
+def secret_in_a_record(patch: Patch) -> None:
+    """A part of a key, which no redactor knows by its value, stands in the audit log."""
+    told = AuditTrail._on_order
+
+    def telling(self: AuditTrail, fact: OrderChanged) -> None:
+        told(self, fact)
+        self._audit.write({"action": "debug", "detail": f"sent with {API_KEY[:20]}"})
+
+    patch.setattr(AuditTrail, "_on_order", telling)
 
 
 def stream_gives_up(patch: Patch) -> None:
@@ -408,6 +421,7 @@ MUTANTS: dict[str, Mutant] = {
     "closes unrecorded": Mutant(closes_unrecorded, ("INV-05",)),
     "chain begins anew": Mutant(chain_begins_anew, ("INV-11",), (F.KILL,)),
     "outcomes unaudited": Mutant(outcomes_unaudited, ("INV-12",)),
+    "secret in a record": Mutant(secret_in_a_record, ("INV-12",)),
     "stream gives up": Mutant(stream_gives_up, ("INV-16",), (F.STREAMS_CUT,)),
     "rejected stop counts": Mutant(
         rejected_stop_counts, ("INV-01", "INV-05"), (F.TRIGGER_REJECTED, F.PRICE_GAP), seeds=2

@@ -8,6 +8,7 @@ from mutants import MUTANTS
 from tools.simulation.campaign import run_seed
 
 
+@pytest.mark.shows_secrets
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_is_caught(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant = MUTANTS[name]

@@ -25,7 +25,9 @@ from core.simulation.calm import BIRTH_S
 from core.simulation.crash import SteppedLoop
 from core.simulation.memory_network import STREAMS
 from core.simulation.observer import Observer, Violation
+from core.simulation.planted import API_KEY, API_SECRET, HMAC_KEY, leaks, needles
 from core.simulation.schedule import FaultKind, Script, write_script
+from core.simulation.telegram_server import TOKEN
 from core.simulation.virtual_loop import aiohttp_on_virtual_time
 from core.simulation.wire_judge import WireJudge
 from core.storage.audit_verify import find_segments, verify
@@ -221,6 +223,7 @@ class SeedRun:
         await self._judge_books(life.folder, life.config.venue.value)
         for each in (*world.past, life):
             self._judge_audit(each.folder)
+            self._judge_secrets(each.folder)
         if self.chat is not None:
             self.chat.judge(life.folder / "logs")
         for trouble in world.troubles:
@@ -252,6 +255,14 @@ class SeedRun:
     def _ours(self, fill: Trade) -> bool:
         order = self.world.paper.exchange.matcher.find(fill.symbol, fill.order_id, None)
         return order is not None and parse_client_id(order.spec.client_id) is not None
+
+    def _judge_secrets(self, folder: Path) -> None:
+        """INV-12: this life's keys are in no byte of what it wrote."""
+        searched = needles((API_KEY, API_SECRET, HMAC_KEY, TOKEN))
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and leaks(path.read_bytes(), searched):
+                name = path.relative_to(folder).as_posix()
+                self.observer.blame("INV-12", f"{folder.name}: a secret stands in {name}")
 
     def _judge_audit(self, folder: Path) -> None:
         files, whole = find_segments([folder / "logs" / "audit.jsonl"])
