@@ -28,7 +28,7 @@ SLICES = {
     ),
     "ccxt.pro": ("user stream", "conditional orders"),
     "SDK": ("market data", "limit, amend, batch", "conditional orders", "requests by socket"),
-    "python-binance": ("limit, amend, batch", "conditional orders", "user stream", "error codes"),
+    "python-binance": ("limit, amend, batch", "conditional orders", "error codes", "user stream"),
     "plain": ("signatures", "refusals", "URL forms", "control messages"),
     "freqtrade": ("live, stopped on the exchange",),
     "nautilus": ("market order", "conditional orders"),
