@@ -1,4 +1,4 @@
-"""Account routes of the paper exchange (floor 2c): balances, positions, settings, listen key."""
+"""Account routes of the paper exchange (floor 2c): balances, positions, places in the ADL queue."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -6,24 +6,14 @@ from decimal import Decimal
 from core.domain.enums import Side
 from core.domain.money import ZERO
 from core.paper import margin, wire
-from core.paper.errors import ApiError, refuse
-from core.paper.ledger import MAKER_RATE, TAKER_RATE
 from core.paper.limits import Security
 from core.paper.params import Params
 from core.paper.records import Position, PositionSide
-from core.paper.routes_public import order_limits
-from core.paper.routes_trade import HISTORY_MS, WEEK_MS, window
-from core.paper.routing import Body, Desk, RestRoute, by_symbol, flat
+from core.paper.routing import Body, Desk, RestRoute, flat
 from core.paper.wire import Row, entry, fixed, plain
 
-_SUCCESS: Row = {"code": 200, "msg": "success"}
 _ADL_QUANTILE = 1
 """Nobody else is in the queue."""
-_ADD, _REDUCE = 1, 2
-_MOVES = (_ADD, _REDUCE)
-"""`type` of a margin transfer."""
-_MONTH_MS = 30 * 86_400_000
-_INTO, _OUT_OF = "MAIN_UMFUTURE", "UMFUTURE_MAIN"
 _ONE_WAY = (PositionSide.BOTH,)
 _HEDGED = (PositionSide.LONG, PositionSide.SHORT)
 _TOTALLED = "USDT"
@@ -135,7 +125,7 @@ def _account_v2(desk: Desk, _params: Params) -> Body:
         "positions": [
             _account_position_v2(desk, row)
             for name in desk.exchange.markets
-            for row in _listed(desk, name)
+            for row in listed(desk, name)
         ],
     }
 
@@ -150,7 +140,7 @@ def _account_position_v2(desk: Desk, position: Position) -> Row:
         "isolated": position.isolated,
         "entryPrice": entry(position.entry_price),
         "breakEvenPrice": entry(wire.break_even(position)),
-        "maxNotional": str(_max_notional(desk, position)),
+        "maxNotional": str(max_notional(desk, position)),
         **_resting(desk, position),
     }
 
@@ -184,12 +174,12 @@ def _active(desk: Desk, symbol: str | None) -> Iterable[Position]:
         if symbol not in (None, name):
             continue
         sides = {order.spec.position_side for order in market.orders.values()}
-        for position in _listed(desk, name):
+        for position in listed(desk, name):
             if position.quantity or position.side in sides:
                 yield position
 
 
-def _listed(desk: Desk, symbol: str) -> list[Position]:
+def listed(desk: Desk, symbol: str) -> list[Position]:
     """The positions a symbol has in the account's mode."""
     sides = _HEDGED if desk.exchange.flags.hedge_mode else _ONE_WAY
     return [desk.exchange.ledger.position(symbol, side) for side in sides]
@@ -273,7 +263,7 @@ def _risk_v2(desk: Desk, params: Params) -> Body:
         _risk_v2_row(desk, position)
         for name in desk.exchange.markets
         if symbol in (None, name)
-        for position in _listed(desk, name)
+        for position in listed(desk, name)
     ]
 
 
@@ -288,7 +278,7 @@ def _risk_v2_row(desk: Desk, position: Position) -> Row:
         "unRealizedProfit": fixed(position.unrealized(mark)),
         "liquidationPrice": entry(desk.exchange.risk.liquidation_price(position)),
         "leverage": str(position.leverage),
-        "maxNotionalValue": str(_max_notional(desk, position)),
+        "maxNotionalValue": str(max_notional(desk, position)),
         "marginType": "isolated" if position.isolated else "cross",
         "isolatedMargin": fixed(_isolated_margin(desk, position)),
         "isAutoAddMargin": "false",
@@ -299,193 +289,9 @@ def _risk_v2_row(desk: Desk, position: Position) -> Row:
     }
 
 
-def _max_notional(desk: Desk, position: Position) -> int:
+def max_notional(desk: Desk, position: Position) -> int:
     contract = desk.exchange.contracts[position.symbol]
     return margin.max_notional(contract, position.leverage)
-
-
-# --- settings ------------------------------------------------------------------------------------
-
-
-def _account_config(desk: Desk, _params: Params) -> Body:
-    flags = desk.exchange.flags
-    return {
-        "feeTier": 0,
-        "canTrade": True,
-        "canDeposit": True,
-        "canWithdraw": True,
-        "dualSidePosition": flags.hedge_mode,
-        "updateTime": 0,
-        "multiAssetsMargin": flags.multi_assets,
-        "tradeGroupId": -1,
-    }
-
-
-def _symbol_config(desk: Desk, params: Params) -> Body:
-    symbol = params.optional_symbol(desk.exchange.markets)
-    rows = []
-    for name in desk.exchange.markets:
-        if symbol not in (None, name):
-            continue
-        position = desk.exchange.ledger.positions[name]
-        rows.append(
-            {
-                "symbol": name,
-                "marginType": "ISOLATED" if position.isolated else "CROSSED",
-                "isAutoAddMargin": False,
-                "leverage": position.leverage,
-                "maxNotionalValue": str(_max_notional(desk, position)),
-            }
-        )
-    return rows
-
-
-def _leverage_bracket(desk: Desk, params: Params) -> Body:
-    symbol = params.optional_symbol(desk.exchange.markets)
-    return [
-        {
-            "symbol": name,
-            "notionalCoef": 1.0,
-            "brackets": [
-                {
-                    "bracket": row.number,
-                    "initialLeverage": row.initial_leverage,
-                    "notionalCap": row.notional_cap,
-                    "notionalFloor": row.notional_floor,
-                    "maintMarginRatio": float(row.maint_margin_ratio),
-                    "cum": float(row.cum),
-                }
-                for row in contract.brackets
-            ],
-        }
-        for name, contract in desk.exchange.contracts.items()
-        if symbol in (None, name)
-    ]
-
-
-def _commission_rate(desk: Desk, params: Params) -> Body:
-    return {
-        "symbol": params.symbol(desk.exchange.markets),
-        "makerCommissionRate": plain(MAKER_RATE),
-        "takerCommissionRate": plain(TAKER_RATE),
-        "rpiCommissionRate": "0.00005",
-    }
-
-
-def _income_window(desk: Desk, params: Params) -> tuple[int, int]:
-    """Any span of the last three months; without times the last seven days. ApiError -1023."""
-    now = desk.now_ms()
-    end = params.integer("endTime", now)
-    start = params.integer("startTime", end - WEEK_MS)
-    if start > end:
-        raise refuse(-1023)
-    return max(start, now - HISTORY_MS), end
-
-
-def _income(desk: Desk, params: Params) -> Body:
-    """Oldest first, of three months; without `startTime` the newest rows of the last seven days."""
-    symbol = params.optional_symbol(desk.exchange.markets)
-    kind = params.optional("incomeType")
-    limit = params.limit(100, 1000)
-    start, end = _income_window(desk, params)
-    rows = [
-        wire.income_row(row)
-        for row in desk.exchange.ledger.income
-        if start <= row.time_ms <= end and symbol in (None, row.symbol) and kind in (None, row.kind)
-    ]
-    return rows[:limit] if params.optional("startTime") else rows[-limit:]
-
-
-def _set_leverage(desk: Desk, params: Params) -> Body:
-    symbol = params.symbol(desk.exchange.markets)
-    leverage = params.integer("leverage")
-    desk.exchange.set_leverage(symbol, leverage)
-    position = desk.exchange.ledger.positions[symbol]
-    return {
-        "leverage": leverage,
-        "maxNotionalValue": str(_max_notional(desk, position)),
-        "symbol": symbol,
-    }
-
-
-def _set_margin_type(desk: Desk, params: Params) -> Body:
-    symbol = params.symbol(desk.exchange.markets)
-    kind = params.text("marginType").upper()
-    if kind not in ("ISOLATED", "CROSSED"):
-        raise ApiError(-1130, "Data sent for parameter 'marginType' is not valid.")
-    desk.exchange.set_isolated(symbol, isolated=kind == "ISOLATED")
-    return _SUCCESS
-
-
-def _get_position_mode(desk: Desk, _params: Params) -> Body:
-    return {"dualSidePosition": desk.exchange.flags.hedge_mode}
-
-
-def _set_position_mode(desk: Desk, params: Params) -> Body:
-    params.text("dualSidePosition")
-    desk.exchange.set_hedge_mode(enabled=params.flag("dualSidePosition"))
-    return _SUCCESS
-
-
-def _get_multi_assets(desk: Desk, _params: Params) -> Body:
-    return {"multiAssetsMargin": desk.exchange.flags.multi_assets}
-
-
-def _set_multi_assets(desk: Desk, params: Params) -> Body:
-    params.text("multiAssetsMargin")
-    desk.exchange.set_multi_assets(enabled=params.flag("multiAssetsMargin"))
-    return _SUCCESS
-
-
-def _rate_limit_order(_desk: Desk, _params: Params) -> Body:
-    return order_limits()
-
-
-def _fee_burn(desk: Desk, _params: Params) -> Body:
-    return {"feeBurn": desk.exchange.flags.fee_burn}
-
-
-def _set_fee_burn(desk: Desk, params: Params) -> Body:
-    """Remembered only: there is no BNB here to pay fees with."""
-    params.text("feeBurn")
-    desk.exchange.flags.fee_burn = params.flag("feeBurn")
-    return _SUCCESS
-
-
-def _move_margin(desk: Desk, params: Params) -> Body:
-    symbol = params.symbol(desk.exchange.markets)
-    amount, kind = params.decimal("amount"), params.integer("type")
-    if kind not in _MOVES:
-        raise ApiError(-1130, "Data sent for parameter 'type' is not valid.")
-    side = params.optional("positionSide") or PositionSide.BOTH.value
-    if side not in {row.side.value for row in _listed(desk, symbol)}:
-        raise refuse(-4061)
-    position = desk.exchange.ledger.position(symbol, PositionSide(side))
-    desk.exchange.risk.move_margin(position, amount, add=kind == _ADD)
-    return {
-        "amount": float(amount),
-        "code": 200,
-        "msg": "Successfully modify position margin.",
-        "type": kind,
-    }
-
-
-def _margin_history(desk: Desk, params: Params) -> Body:
-    """Margin moved by the owner, oldest first."""
-    symbol = params.symbol(desk.exchange.markets)
-    kind = params.optional_integer("type")
-    if kind not in (None, *_MOVES):
-        raise ApiError(-1130, "Data sent for parameter 'type' is not valid.")
-    limit = params.limit(500, 500)
-    start, end = window(desk, params, _MONTH_MS)
-    rows = [
-        wire.margin_row(row)
-        for row in desk.exchange.ledger.margin_moves
-        if row.symbol == symbol
-        and start <= row.time_ms <= end
-        and (kind is None or row.added == (kind == _ADD))
-    ]
-    return rows[-limit:]
 
 
 def _adl_quantile(desk: Desk, params: Params) -> Body:
@@ -500,61 +306,7 @@ def _adl_quantile(desk: Desk, params: Params) -> Body:
     return [{"symbol": name, "adlQuantile": sides} for name, sides in found.items()]
 
 
-def _trading_status(desk: Desk, _params: Params) -> Body:
-    return {"indicators": {}, "updateTime": desk.now_ms()}
-
-
-def _restrictions(_desk: Desk, _params: Params) -> Body:
-    return {
-        "ipRestrict": True,
-        "createTime": 1,
-        "enableReading": True,
-        "enableWithdrawals": False,
-        "enableInternalTransfer": False,
-        "enableMargin": False,
-        "enableFutures": True,
-        "permitsUniversalTransfer": False,
-        "enableVanillaOptions": False,
-        "enableFixApiTrade": False,
-        "enableFixReadOnly": False,
-        "enableSpotAndMarginTrading": False,
-        "enablePortfolioMarginTrading": False,
-    }
-
-
-def _transfer(desk: Desk, params: Params) -> Body:
-    """From or to the owner's spot wallet, which has whatever is asked of it."""
-    kind, amount = params.text("type"), params.decimal("amount")
-    if kind not in (_INTO, _OUT_OF):
-        raise ApiError(-1130, "Data sent for parameter 'type' is not valid.")
-    if amount <= 0:
-        raise refuse(-4055)
-    signed = amount if kind == _INTO else -amount
-    return {"tranId": desk.exchange.transfer(params.text("asset"), signed)}
-
-
-def _no_rows(_desk: Desk, _params: Params) -> Body:
-    return []
-
-
-# --- listen key ----------------------------------------------------------------------------------
-
-
-def _open_key(desk: Desk, _params: Params) -> Body:
-    return {"listenKey": desk.users.open_key()}
-
-
-def _keep_key(desk: Desk, _params: Params) -> Body:
-    return {"listenKey": desk.users.keep_alive()}
-
-
-def _close_key(desk: Desk, _params: Params) -> Body:
-    desk.users.close_key()
-    return {}
-
-
 _S = Security.SIGNED
-_K = Security.KEY
 
 ROUTES = (
     RestRoute("GET", "/fapi/v3/account", _account_v3, _S, flat(5)),
@@ -563,28 +315,5 @@ ROUTES = (
     RestRoute("GET", "/fapi/v2/balance", _balance, _S, flat(5)),
     RestRoute("GET", "/fapi/v3/positionRisk", _risk_v3, _S, flat(5)),
     RestRoute("GET", "/fapi/v2/positionRisk", _risk_v2, _S, flat(5)),
-    RestRoute("GET", "/fapi/v1/accountConfig", _account_config, _S, flat(5)),
-    RestRoute("GET", "/fapi/v1/symbolConfig", _symbol_config, _S, flat(5)),
-    RestRoute("GET", "/fapi/v1/leverageBracket", _leverage_bracket, _S),
-    RestRoute("GET", "/fapi/v1/commissionRate", _commission_rate, _S, flat(20)),
-    RestRoute("GET", "/fapi/v1/income", _income, _S, flat(30)),
-    RestRoute("POST", "/fapi/v1/leverage", _set_leverage, _S),
-    RestRoute("POST", "/fapi/v1/marginType", _set_margin_type, _S),
-    RestRoute("POST", "/fapi/v1/positionMargin", _move_margin, _S),
-    RestRoute("GET", "/fapi/v1/positionMargin/history", _margin_history, _S),
-    RestRoute("GET", "/fapi/v1/positionSide/dual", _get_position_mode, _S, flat(30)),
-    RestRoute("POST", "/fapi/v1/positionSide/dual", _set_position_mode, _S),
-    RestRoute("GET", "/fapi/v1/multiAssetsMargin", _get_multi_assets, _S, flat(30)),
-    RestRoute("POST", "/fapi/v1/multiAssetsMargin", _set_multi_assets, _S),
-    RestRoute("GET", "/fapi/v1/rateLimit/order", _rate_limit_order, _S),
-    RestRoute("GET", "/fapi/v1/feeBurn", _fee_burn, _S, flat(30)),
-    RestRoute("POST", "/fapi/v1/feeBurn", _set_fee_burn, _S),
     RestRoute("GET", "/fapi/v1/adlQuantile", _adl_quantile, _S, flat(5)),
-    RestRoute("GET", "/fapi/v1/apiTradingStatus", _trading_status, _S, by_symbol(1, 10)),
-    RestRoute("GET", "/sapi/v1/account/apiRestrictions", _restrictions, _S),
-    RestRoute("POST", "/sapi/v1/asset/transfer", _transfer, _S),
-    RestRoute("GET", "/sapi/v1/capital/config/getall", _no_rows, _S),
-    RestRoute("POST", "/fapi/v1/listenKey", _open_key, _K),
-    RestRoute("PUT", "/fapi/v1/listenKey", _keep_key, _K),
-    RestRoute("DELETE", "/fapi/v1/listenKey", _close_key, _K),
 )
