@@ -9,6 +9,7 @@ that was not survived prints the command that plays it again.
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -46,16 +47,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def crash(args: argparse.Namespace, seeds: Sequence[int]) -> int:
     """`--crash` and `--point`; 1 when a point was not survived, 2 for an unknown word."""
-    folder = args.folder or _scratch()
     try:
         if args.point:
-            return again(Point.read(args.point), folder)
+            point = Point.read(args.point)
+            return again(point, args.folder or Path(tempfile.mkdtemp(prefix="point-")))
         stories = [_story(name) for name in args.stories.split(",")]
         perils = tuple(dict.fromkeys(named(args.crash)))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    reports = [_explore(args, story, seed, perils, folder) for seed in seeds for story in stories]
+    folder = args.folder or _scratch()
+    try:
+        reports = [_explore(args, name, seed, perils, folder) for seed in seeds for name in stories]
+    finally:
+        if args.folder is None:
+            shutil.rmtree(folder, ignore_errors=True)
     print(as_json(reports) if args.json else table(reports))
     return 1 if any(report.broken for report in reports) else 0
 
