@@ -1,6 +1,6 @@
 """The life of a position against the real paper exchange, over real HTTP and WebSocket."""
 
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from pathlib import Path
 
 import pytest
@@ -113,3 +113,19 @@ def test_a_restart_takes_the_position_up_again(tmp_path: Path) -> None:
         await after.stop()
 
     in_world(tmp_path, story)
+
+
+def test_a_whole_trade_leaves_the_rules_of_decimal_arithmetic_alone(tmp_path: Path) -> None:
+    """Some calls of the exchange library change rounding for the whole process; ours are none."""
+
+    async def story(world: World) -> None:
+        daemon = await world.daemon()
+        await daemon.orders.place_order(approved())
+        await world.wait(world.stops)
+        await daemon.orders.close_position(SYMBOL, ExitReason.MANUAL)
+        await daemon.stop()
+
+    with localcontext(Context()) as rules:
+        before = rules.rounding, rules.prec, rules.traps.copy()
+        in_world(tmp_path, story)
+        assert (rules.rounding, rules.prec, rules.traps) == before

@@ -91,9 +91,7 @@ def test_memory_is_counted_through_everything_but_the_world() -> None:
     assert reachable_bytes(mine, ()) > 100_000
 
 
-def test_a_short_week_needs_no_repair(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_short_week_needs_no_repair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["--week", "0.06", "--symbols", "2", "--json", "--folder", str(tmp_path)]
     assert simulate.main(command) == 0
     told = json.loads(capsys.readouterr().out)
