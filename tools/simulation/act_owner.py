@@ -75,6 +75,8 @@ def trade_elsewhere(hands: Hands, strike: Strike) -> None:
     symbol = hands.world.plan.elsewhere
     if not symbol or symbol in hands.away:
         return
+    if hands.world.paper.ledger.positions[symbol].quantity:
+        return  # the last one was closed in part only: it is not a new one
     market = hands.world.paper.exchange.markets[symbol]
     step = market.contract.step
     quantity = (Decimal(100) / market.price / step).to_integral_value() * step
