@@ -31,7 +31,8 @@ _EXIT_REPEATS = 10
 """Requests under one exit intent; its keeper starts a new intent long before."""
 _REMEMBERED = 1_000
 _APPROVALS = 32
-"""Approvals kept whole; an entry leaves, or is given up, within seconds of its approval."""
+_APPROVAL_MS = 5 * MINUTE_MS
+"""Approvals are kept whole, a few and not for long; an entry leaves, or is given up, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,9 @@ class Throttle:
 
     def approve(self, approved: ApprovedEntry) -> None:
         """An approval arrived: a request may match it from now on."""
+        over = self._now_ms() - _APPROVAL_MS
+        while self._approved and next(iter(self._approved.values())).decided_ms < over:
+            self._approved.popitem(last=False)
         self._approved[approved.intent_id] = approved
         while len(self._approved) > _APPROVALS:
             self._approved.popitem(last=False)

@@ -385,3 +385,15 @@ def test_a_price_that_ran_away_between_decision_and_wire_stops_the_entry(tmp_pat
         await daemon.stop()
 
     in_world(tmp_path, story)
+
+
+def test_an_approval_of_long_ago_is_none_any_more() -> None:
+    desk = Desk()
+    old = desk.decided()
+    desk.throttle.approve(old)
+    desk.now += 6 * MINUTE_MS
+    young = replace(desk.decided(), decided_ms=desk.now)
+    desk.throttle.approve(young)
+    assert desk.throttle.approval(young.intent_id) is young
+    late = desk.throttle.admit(state(old.direction), entry_record(old))
+    assert reason(late) is DenyReason.NOT_APPROVED
