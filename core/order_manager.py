@@ -497,6 +497,7 @@ class OrderManager:
             PendingEntry(
                 symbol=state.symbol,
                 direction=state.trade.direction,
+                strategy=state.trade.strategy,
                 notional=state.trade.planned_quantity * state.trade.reference_price,
                 leverage=state.trade.leverage,
             )

@@ -52,6 +52,7 @@ class EntryLimits:
 
     instance: str
     timeframe: str
+    strategy_positions: int | None = None
     active_hours: HoursWindow = ALL_HOURS
     quiet_hours: HoursWindow = NO_HOURS
     max_spread: Decimal = Decimal("0.001")
@@ -74,6 +75,7 @@ class EntryLimits:
         return cls(
             instance=config.instance_id,
             timeframe=config.timeframe,
+            strategy_positions=config.max_positions_per_strategy,
             active_hours=config.active_hours_utc,
             quiet_hours=config.quiet_hours_utc,
             max_spread=config.max_spread_pct,
@@ -206,6 +208,7 @@ class PreTradeCheck:
             self._freshness(signal, context),
             self._hours(context),
             _verdict("positions", open_count < allowed, open=open_count, limit=allowed),
+            self._strategy_positions(signal.strategy, context),
             _symbol_check(signal.symbol, context),
             self._cooldown(signal.symbol, context.now_ms),
             _verdict("risk_guard", risk_allows, reason=risk_reason),
@@ -254,6 +257,18 @@ class PreTradeCheck:
             utc=f"{minute // 60:02d}:{minute % 60:02d}",
             active="all" if active == ALL_HOURS else active,
             quiet="none" if quiet == NO_HOURS else quiet,
+        )
+
+    def _strategy_positions(self, strategy: str, context: DecisionContext) -> CheckVerdict:
+        """One strategy must not take every place from the others."""
+        limit = self._limits.strategy_positions
+        held = sum(each.strategy == strategy for each in (*context.positions, *context.pending))
+        return _verdict(
+            "strategy_positions",
+            limit is None or held < limit,
+            strategy=strategy,
+            open=held,
+            limit="none" if limit is None else limit,
         )
 
     def _cooldown(self, symbol: str, now_ms: int) -> CheckVerdict:

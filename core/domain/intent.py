@@ -170,5 +170,6 @@ class PendingEntry:
 
     symbol: str
     direction: Direction
+    strategy: str
     notional: Decimal
     leverage: int

@@ -245,6 +245,13 @@ class RiskSettings(Group):
         ge=1,
         le=20,
     )
+    max_positions_per_strategy: int | None = setting(
+        None,
+        "open positions of one strategy at most, where several run at once",
+        empty="only the limit for all together",
+        ge=1,
+        le=20,
+    )
     max_sl_streak: int = setting(
         None,
         "stop-losses in a row that pause entries",

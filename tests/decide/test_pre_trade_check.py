@@ -145,6 +145,7 @@ def test_a_good_signal_is_approved_with_everything_on_record() -> None:
         "data_fresh",
         "hours",
         "positions",
+        "strategy_positions",
         "one_per_symbol",
         "cooldown",
         "margin",
@@ -218,11 +219,17 @@ def alter(**change: object) -> DecisionContext:
         (alter(now_ms=CLOSE_MS - 1_001), "data_fresh"),
         (alter(positions=(view(ADA), view(DOGE))), "positions"),
         (
-            alter(positions=(view(ADA),), pending=(PendingEntry(DOGE, Direction.SHORT, D(1), 5),)),
+            alter(
+                positions=(view(ADA),),
+                pending=(PendingEntry(DOGE, Direction.SHORT, "scalping_v1", D(1), 5),),
+            ),
             "positions",
         ),
         (alter(positions=(view(XRP),)), "one_per_symbol"),
-        (alter(pending=(PendingEntry(XRP, Direction.LONG, D(100), 5),)), "one_per_symbol"),
+        (
+            alter(pending=(PendingEntry(XRP, Direction.LONG, "scalping_v1", D(100), 5),)),
+            "one_per_symbol",
+        ),
         (alter(foreign=(foreign(),)), "one_per_symbol"),
         (alter(book=None), "spread"),
         (alter(book=wide_book()), "spread"),
@@ -399,9 +406,22 @@ def test_too_alike_to_an_open_position_in_the_same_direction(
 
 
 def test_an_entry_on_its_way_counts_like_a_position() -> None:
-    pending = (PendingEntry(ADA, Direction.LONG, D(100), 5),)
+    pending = (PendingEntry(ADA, Direction.LONG, "scalping_v1", D(100), 5),)
     context = alter(pending=pending, candles={XRP: OWN, ADA: ALIKE})
     assert refused(decide(context)).gate == "correlation"
+
+
+@pytest.mark.parametrize(
+    ("limit", "strategy", "gate"),
+    [(1, "scalping_v1", "strategy_positions"), (2, "scalping_v1", ""), (1, "other", "")],
+)
+def test_a_strategy_has_a_limit_of_its_own(limit: int, strategy: str, gate: str) -> None:
+    risk = guard(RiskLimits(max_positions=5))
+    context = alter(pending=(PendingEntry(ADA, Direction.SHORT, strategy, D(1), 5),))
+    result = decide(context, risk=risk, limits=replace(LIMITS, strategy_positions=limit))
+    assert gate == ("" if isinstance(result, ApprovedEntry) else result.gate)
+    counted = numbers(result, "strategy_positions")
+    assert counted["open"] == str(int(strategy == "scalping_v1"))
 
 
 @pytest.mark.parametrize("order", [(DOGE, ADA), (ADA, DOGE)])
@@ -445,7 +465,7 @@ def test_correlation_that_cannot_be_known(
 
 
 def test_margin_in_flight_counts() -> None:
-    pending = (PendingEntry(DOGE, Direction.SHORT, D(700), 5),)
+    pending = (PendingEntry(DOGE, Direction.SHORT, "scalping_v1", D(700), 5),)
     entry = approved(decide(alter(pending=pending, available=D(260))))
     assert (entry.sizing.margin, entry.sizing.limited_by) == (D(10), "margin_share")
     assert numbers(entry, "margin")["managed"] == "150"
