@@ -262,7 +262,9 @@ class PreTradeCheck:
     def _strategy_positions(self, strategy: str, context: DecisionContext) -> CheckVerdict:
         """One strategy must not take every place from the others."""
         limit = self._limits.strategy_positions
-        held = sum(each.strategy == strategy for each in (*context.positions, *context.pending))
+        owners = [view.strategy for view in context.positions]
+        owners += [entry.strategy for entry in context.pending]
+        held = owners.count(strategy)
         return _verdict(
             "strategy_positions",
             limit is None or held < limit,
