@@ -6,6 +6,8 @@ Invariants it keeps for everything that runs on it:
   then exactly to the due time of the next timer: it never runs ahead of pending work;
 - with a pace it is also never ahead of `speed` times the real time since the start, and a signal or
   a real socket wakes it at once;
+- timers due at the same instant fire in the order in which they were set, whatever else is
+  scheduled: the library's heap would let a stranger's timer turn two of ours around;
 - no threads: executor work runs inline, so its order is the program's order;
 - nothing scheduled and nothing to wait for is a deadlock and says where every task stands.
 
@@ -19,6 +21,7 @@ no peer in this process is about to be heard. Other systems deliver them a momen
 
 import asyncio
 import contextvars
+import heapq
 import selectors
 import sys
 from collections.abc import Callable, Iterator
@@ -37,8 +40,8 @@ Ready = list[tuple[selectors.SelectorKey, int]]
 
 SETTLE_S = 0.0 if sys.platform == "linux" else 0.005
 """Real silence required before time moves, for systems whose loopback is not immediate."""
-BLOCKED_WRITE_S = 0.1
-"""Real seconds a blocked write is given to drain: the kernel may delay a TCP window update."""
+BLOCKED_WRITE_S = 0.25
+"""Real seconds a blocked write is given to drain: Linux may delay a TCP window update by 0.2 s."""
 MAX_WAIT_S = 0.5
 """Longest real wait in one piece. A select that a signal cannot interrupt (Windows) ends anyway."""
 MAX_LAG_S = 0.05
@@ -49,6 +52,19 @@ RESOLUTION_S = 1e-7
 
 class SimulationStalled(RuntimeError):
     """Nothing is scheduled and nobody outside can help: every task waits for ever."""
+
+
+class _OrderedTimer(asyncio.TimerHandle):
+    """A timer with a turn among those due at the same instant."""
+
+    __slots__ = ("turn",)
+
+    turn: int
+
+    def __lt__(self, other: asyncio.TimerHandle) -> bool:
+        if isinstance(other, _OrderedTimer):
+            return (self.when(), self.turn) < (other.when(), other.turn)
+        return NotImplemented
 
 
 class _VirtualSelector(selectors.DefaultSelector):
@@ -92,10 +108,27 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._virtual_now = 0.0
         self._pace_from = (0.0, stopwatch())  # (virtual, real) point the pace is counted from
         self._drained = False  # a blocked write had its chance since the last event
+        self._turns = 0
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
         return self._virtual_now
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """As the base class, with a turn: `call_later` comes through here too."""
+        self._check_closed()  # type: ignore[attr-defined]  # as the base class does
+        timer = _OrderedTimer(when, callback, args, self, context)
+        self._turns += 1
+        timer.turn = self._turns
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]  # no public name
+        timer._scheduled = True  # type: ignore[attr-defined]  # as the base class does
+        return timer
 
     def await_events(self, timeout: float | None) -> Ready:
         """What the loop calls instead of `select`: real events if there are any, else time.

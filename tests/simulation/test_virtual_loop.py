@@ -380,3 +380,27 @@ def test_a_day_of_websockets_has_the_same_trace_in_every_process() -> None:
     assert events["disconnected"] > 10
     assert day(7, "12345") == first
     assert day(8, "0").split()[0] != digest
+
+
+@given(
+    plan=st.lists(st.sampled_from(["ours", "sooner", "later", "cancelled"]), max_size=250),
+)
+@settings(max_examples=60, deadline=None)
+def test_timers_of_one_instant_keep_their_order_whoever_else_is_scheduled(plan: list[str]) -> None:
+    async def main() -> list[int]:
+        loop = asyncio.get_running_loop()
+        fired: list[int] = []
+        at = {"sooner": 1.0, "ours": 2.0, "later": 3.0, "cancelled": 2.0}
+        strangers = []
+        for number, kind in enumerate(plan):
+            if kind == "ours":
+                loop.call_at(at[kind], fired.append, number)
+            else:
+                strangers.append((kind, loop.call_at(at[kind], lambda: None)))
+        for kind, timer in strangers:
+            if kind == "cancelled":
+                timer.cancel()
+        await asyncio.sleep(4)
+        return fired
+
+    assert virtually(main()) == [number for number, kind in enumerate(plan) if kind == "ours"]
