@@ -50,7 +50,7 @@ from tools.benchmarks.rest import (
 
 NAME = "exchange"
 TITLE = "the paper exchange: orders and stream messages per second, memory, simulated minutes"
-_BURST = 250
+_BURST = 180
 """Orders of one window of 10 s, below the exchange's limit of 300."""
 _SOCKETS = 10
 _SYMBOLS = 35
